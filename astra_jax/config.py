@@ -1,0 +1,247 @@
+"""Every setting of the system as frozen dataclasses; the defaults are FLUX.1-dev with the ASTRA additions.
+
+`configs/*.py` return an `ml_collections.ConfigDict` with the same tree (start from `as_config_dict(Config())` and
+change what differs). `from_config_dict` converts it here, once; nothing below this module ever sees a ConfigDict.
+Frozen dataclasses are hashable, so they serve as static arguments of `jax.jit`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from typing import Any
+
+import ml_collections
+
+from astra_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class TransformerConfig:
+    """The MM-DiT (FLUX.1 form). Widths in channels; `axes_dim` sums to the width of one head."""
+
+    width: int = 3072
+    heads: int = 24
+    axes_dim: tuple[int, ...] = (16, 56, 56)
+    theta: float = 10_000.0
+    double_blocks: int = 19
+    single_blocks: int = 38
+    mlp_ratio: float = 4.0
+    latent_dim: int = 64
+    context_dim: int = 4096
+    pooled_dim: int = 768
+    guidance_embed: bool = True
+    remat: str = "full"  # what the backward pass recomputes: "none", "dots" (keeps matmul results) or "full"
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderConfig:
+    """FLUX.1's convolutional autoencoder. `scale` and `shift` normalise its latents: z = scale * (raw - shift)."""
+
+    channels: int = 128
+    channel_mult: tuple[int, ...] = (1, 2, 4, 4)
+    res_blocks: int = 2
+    latent_channels: int = 16
+    norm_groups: int = 32
+    scale: float = 0.3611
+    shift: float = 0.1159
+
+
+@dataclasses.dataclass(frozen=True)
+class T5Config:
+    """The T5 v1.1 encoder (gated GELU, relative position buckets)."""
+
+    vocab_size: int = 32_128
+    width: int = 4096
+    layers: int = 24
+    heads: int = 64
+    head_dim: int = 64
+    mlp_dim: int = 10_240
+    buckets: int = 32
+    max_distance: int = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipTextConfig:
+    """CLIP's causal text encoder; its end-of-text feature is the pooled text vector."""
+
+    vocab_size: int = 49_408
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    mlp_dim: int = 3072
+    length: int = 77
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipVisionConfig:
+    """CLIP's vision transformer; the DSM adapter reads the tokens before its last block."""
+
+    image_size: int = 224
+    patch: int = 14
+    width: int = 1024
+    layers: int = 24
+    heads: int = 16
+    mlp_dim: int = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class DsmConfig:
+    """The identity adapter: a perceiver resampler for the shared offsets and one for the per-block offsets."""
+
+    width: int = 1024
+    layers: int = 3
+    heads: int = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The whole model. Picture sizes are in pixels, lengths in tokens."""
+
+    transformer: TransformerConfig = TransformerConfig()
+    autoencoder: AutoencoderConfig = AutoencoderConfig()
+    t5: T5Config = T5Config()
+    clip_text: ClipTextConfig = ClipTextConfig()
+    clip_vision: ClipVisionConfig = ClipVisionConfig()
+    dsm: DsmConfig = DsmConfig()
+    positions: str = "europe"  # "europe" (the method), "unope" or "rope" (its ablations)
+    text_length: int = 512
+    phrase_length: int = 16
+    max_subjects: int = 2
+    dtype: str = "bfloat16"  # of the computation; norms, rotary tables, softmax and loss are always float32
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where training examples come from and how they are shaped."""
+
+    source: str = "puppets"
+    split: str = "train"
+    dir: str = ""  # TFDS data_dir; empty: ~/tensorflow_datasets or $TFDS_DATA_DIR
+    latents: str = ""  # a folder written by `python -m astra_jax.inputs.precompute`; empty: encode in the step
+    tokenizer: str = ""  # a folder with tokenizer.json (one for both text encoders)
+    height: int = 512
+    width: int = 512
+    reference_size: int = 320
+    crop: int = 0  # autoencoder only: side of the random square crops; 0: the whole picture
+    drop_text: float = 0.1
+    drop_pose: float = 0.15
+    drop_references: float = 0.05
+    drop_identity: float = 0.1  # of the DSM path alone
+    drop_reference_tokens: float = 0.1  # of the reference tokens alone
+    seed: int = 0
+    threads: int = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with linear warm-up."""
+
+    learning_rate: float = 1e-5
+    schedule: str = "constant"  # after the warm-up: "constant" or "cosine" (to a tenth)
+    warmup_steps: int = 500
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    """Sizes of the mesh axes; one of them may be -1 and takes the devices that are left."""
+
+    data: int = -1
+    fsdp: int = 1
+    context: int = 1
+    tensor: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """One training run. Intervals are in steps; 0 switches a thing off."""
+
+    objective: str = "astra"  # or "autoencoder"
+    trainable: str = ".*"  # a regex searched in the parameter path, "dsm/shared/proj/kernel"; the rest is frozen
+    initialize_from: tuple[str, ...] = ()  # folders with model.safetensors or workdirs; later ones win
+    steps: int = 100_000
+    batch_size: int = 16
+    optimizer: OptimizerConfig = OptimizerConfig()
+    timesteps: str = "uniform"  # before the resolution shift: "uniform" or "logit_normal"
+    guidance: float = 1.0  # the value of the guidance input in training
+    kl_weight: float = 1e-6  # autoencoder only
+    seed: int = 0
+    log_every: int = 20
+    checkpoint_every: int = 500
+    keep: int = 2
+    sample_every: int = 500
+    export_dtype: str = "bfloat16"
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleConfig:
+    """Defaults of the sampler."""
+
+    steps: int = 25
+    guidance: float = 4.0
+    height: int = 512
+    width: int = 512
+    pose_bank: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The root: everything one run needs."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    mesh: MeshConfig = MeshConfig()
+    sample: SampleConfig = SampleConfig()
+
+
+def as_config_dict(config: Any) -> ml_collections.ConfigDict:
+    """A locked `ConfigDict` with the fields of a dataclass instance, nested ones as nested ConfigDicts."""
+    return ml_collections.ConfigDict(to_dict(config)).lock()
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A plain, JSON-serialisable dict (tuples stay tuples) of a dataclass instance."""
+    return dataclasses.asdict(config)
+
+
+def from_config_dict(tree: ml_collections.ConfigDict | dict[str, Any], cls: type = Config, path: str = "config") -> Any:
+    """Converts a nested mapping to the frozen dataclass `cls`; missing fields keep their defaults.
+
+    Raises `UserError` for a key that `cls` does not have (naming the nearest one) and for a value of a wrong type.
+    """
+    if isinstance(tree, ml_collections.ConfigDict):
+        tree = tree.to_dict()
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in tree.items():
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(hints)}"
+            raise UserError(f"{path} has no key {key!r}: {hint}")
+        values[key] = _convert(value, hints[key], f"{path}.{key}")
+    return cls(**values)
+
+
+def _convert(value: Any, hint: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise UserError(f"{path} must be a group of settings, not {value!r}")
+        return from_config_dict(value, typing.cast(type, hint), path)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise UserError(f"{path} must be a list, not {value!r}")
+        element = typing.get_args(hint)[0]
+        return tuple(_convert(item, element, path) for item in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise UserError(f"{path} must be {hint.__name__}, not {value!r}")
+    return value

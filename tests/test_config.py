@@ -1,0 +1,42 @@
+import ml_collections
+import pytest
+
+from astra_jax import config as config_lib
+from astra_jax.errors import UserError
+
+
+def test_defaults_survive_the_round_trip():
+    config = config_lib.Config()
+    assert config_lib.from_config_dict(config_lib.as_config_dict(config)) == config
+    assert hash(config) == hash(config_lib.Config())
+
+
+def test_unknown_key_names_the_nearest():
+    with pytest.raises(UserError, match="config has no key 'modle': did you mean 'model'?"):
+        config_lib.from_config_dict({"modle": {}})
+    with pytest.raises(UserError, match=r"config.train has no key 'learning'"):
+        config_lib.from_config_dict({"train": {"learning": 1.0}})
+
+
+def test_wrong_types_are_refused_with_their_path():
+    with pytest.raises(UserError, match=r"config.model.transformer.width must be int, not 'wide'"):
+        config_lib.from_config_dict({"model": {"transformer": {"width": "wide"}}})
+    with pytest.raises(UserError, match=r"config.model must be a group of settings"):
+        config_lib.from_config_dict({"model": 3})
+    with pytest.raises(UserError, match=r"axes_dim must be a list"):
+        config_lib.from_config_dict({"model": {"transformer": {"axes_dim": 8}}})
+    with pytest.raises(UserError, match=r"must be int, not True"):
+        config_lib.from_config_dict({"train": {"steps": True}})
+
+
+def test_whole_numbers_become_floats():
+    config = config_lib.from_config_dict({"train": {"optimizer": {"learning_rate": 1}}})
+    assert config.train.optimizer.learning_rate == 1.0
+    assert isinstance(config.train.optimizer.learning_rate, float)
+
+
+def test_config_dict_is_locked():
+    tree = config_lib.as_config_dict(config_lib.Config())
+    assert isinstance(tree, ml_collections.ConfigDict)
+    with pytest.raises(AttributeError, match="steps"):
+        tree.train.step = 3
