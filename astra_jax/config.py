@@ -175,7 +175,8 @@ class TrainConfig:
     seed: int = 0
     log_every: int = 20
     checkpoint_every: int = 500
-    keep: int = 2
+    keep: int = 2  # checkpoints
+    max_skipped: int = 10  # steps in a row with a loss that is not finite, before the run stops
     sample_every: int = 500
     export_dtype: str = "bfloat16"
 

@@ -1,0 +1,32 @@
+# Everything here needs python3 (3.11 or newer) and make, nothing else; it installs into .venv beside this file.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: sample setup test lint clean
+
+sample: setup  ## draws the default contact sheet into outputs/
+	$(BIN)/python sample.py
+
+setup: $(VENV)/.runtime  ## makes .venv with the pinned run-time packages
+
+test: $(VENV)/.test  ## runs the tests
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.test  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.runtime
+	$(INSTALL) --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) outputs

@@ -1,0 +1,45 @@
+"""Timesteps of flow matching: t runs from 1 (noise) to 0 (picture), shifted by the number of canvas tokens (FLUX.1)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+def shift_of(tokens: int) -> float:
+    """FLUX.1's shift mu: a line through 0.5 at 256 canvas tokens and 1.15 at 4096; more tokens, more time in noise."""
+    return 0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256)
+
+
+def shift(t: Float[Array | np.ndarray, "*B"], mu: float) -> Float[Array | np.ndarray, "*B"]:
+    """Moves times in [0, 1] towards noise: FLUX.1's e^mu / (e^mu + 1/t - 1), written without the division by t."""
+    factor = float(np.exp(mu))
+    return factor * t / (1 + (factor - 1) * t)
+
+
+def schedule(steps: int, tokens: int) -> Float[np.ndarray, " {steps}+1"]:
+    """The sampler's times, `steps` + 1 of them from exactly 1 to exactly 0, float32. Raises ValueError below 1 step."""
+    if steps < 1:
+        raise ValueError(f"a schedule needs at least one step, not {steps}")
+    times = np.linspace(1, 0, steps + 1)
+    factor = np.exp(shift_of(tokens))
+    return (factor * times / (1 + (factor - 1) * times)).astype(np.float32)
+
+
+def sample_timesteps(
+    rng: PRNGKeyArray, batch: int, tokens: int, distribution: str = "uniform"
+) -> Float[Array, " {batch}"]:
+    """Training times in (0, 1): "uniform" (UNO) or "logit_normal" (Stable Diffusion 3), shifted like the sampler's.
+
+    Every example's time comes from a key of its own, so it does not depend on the batch it sits in.
+    """
+    keys = jax.vmap(lambda i: jax.random.fold_in(rng, i))(jnp.arange(batch))
+    if distribution == "uniform":
+        t = jax.vmap(lambda key: jax.random.uniform(key, minval=1e-4, maxval=1.0))(keys)
+    elif distribution == "logit_normal":
+        t = jax.nn.sigmoid(jax.vmap(jax.random.normal)(keys))
+    else:
+        raise ValueError(f"distribution must be 'uniform' or 'logit_normal', not {distribution!r}")
+    return shift(t, shift_of(tokens))

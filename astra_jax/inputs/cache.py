@@ -1,0 +1,163 @@
+"""A cache of latents on disk: what `transforms.prepare` makes, with pictures replaced by the autoencoder's moments.
+
+A folder of ArrayRecord files and a manifest that says what they were made from. A record is a safetensors document
+(no pickle): float16 moments, uint8 portraits, and the words as JSON. Written by `astra_jax.inputs.precompute`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+from astra_jax.config import Config, to_dict
+from astra_jax.errors import UserError
+from astra_jax.inputs.example import Prepared
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+MAX_MANIFEST_BYTES = 16 << 20
+MAX_RECORD_BYTES = 256 << 20
+REMEDY = "make it with `python -m astra_jax.inputs.precompute`"
+
+
+class LatentSource:
+    """Reads a finished cache; elements are `Prepared` with float16 moments. Threads may read at the same time.
+
+    Raises `UserError` if the folder is no finished cache, a file of it is missing, or it was made for other settings.
+    """
+
+    def __init__(self, folder: pathlib.Path, config: Config):
+        self.folder = folder.expanduser()
+        manifest = read_manifest(self.folder)
+        check_settings(manifest["settings"], config, self.folder)
+        paths = [str(self.folder / shard["file"]) for shard in manifest["shards"]]
+        try:
+            self._records = ArrayRecordDataSource(paths)
+            self._length = len(self._records)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(f"{self.folder}: a file of the cache cannot be read ({error}): {REMEDY} again") from error
+        if self._length != manifest["examples"]:
+            raise UserError(
+                f"{self.folder} holds {self._length} examples, but its manifest says {manifest['examples']}:"
+                f" {REMEDY} again"
+            )
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Prepared:
+        if not 0 <= index < self._length:
+            raise IndexError(f"example {index} of {self._length}")
+        try:
+            return decode_record(self._records[index])
+        except (ValueError, KeyError, TypeError, RuntimeError, OSError, safetensors.SafetensorError) as error:
+            raise UserError(f"{self.folder}: record {index} is damaged ({error}): {REMEDY} again") from error
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """The settings a cache depends on, as JSON values: another value of any of them makes another cache."""
+    data = config.data
+    return {
+        "data.source": data.source,
+        "data.split": data.split,
+        "data.height": data.height,
+        "data.width": data.width,
+        "data.reference_size": data.reference_size,
+        "model.clip_vision.image_size": config.model.clip_vision.image_size,
+        **{
+            f"model.autoencoder.{name}": list(value) if isinstance(value, tuple) else value
+            for name, value in to_dict(config.model.autoencoder).items()
+            if name not in ("scale", "shift")  # applied when moments are read
+        },
+    }
+
+
+def check_settings(made_for: Mapping[str, Any], config: Config, folder: pathlib.Path) -> None:
+    """Raises `UserError` naming the first setting in which a cache and `config` differ."""
+    for name, value in settings(config).items():
+        if made_for.get(name) != value:
+            raise UserError(
+                f"{folder} was made for config.{name} = {made_for.get(name)!r}, not {value!r}: change the config or"
+                f" {REMEDY}"
+            )
+
+
+def check_autoencoder(folder: str | pathlib.Path, params: Mapping[str, Any]) -> None:
+    """Raises `UserError` unless the cache was made with the autoencoder whose parameters are `params`."""
+    if read_manifest(pathlib.Path(folder).expanduser())["autoencoder"] != checksum(params):
+        raise UserError(f"{folder} was made with another autoencoder than the one in use: {REMEDY} with this one")
+
+
+def checksum(params: Mapping[str, Any]) -> str:
+    """SHA-256 of a tree of parameters: paths, shapes and float32 values (a dtype that holds the same values agrees)."""
+    digest = hashlib.sha256()
+    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+    for path, leaf in sorted(leaves, key=lambda item: jax.tree_util.keystr(item[0])):
+        digest.update(f"{jax.tree_util.keystr(path)} {leaf.shape}\n".encode())
+        digest.update(np.ascontiguousarray(np.asarray(leaf, np.float32)).tobytes())
+    return digest.hexdigest()
+
+
+def encode_record(prepared: Prepared) -> bytes:
+    """A record's bytes. Moments become float16; `ValueError` if they are not finite there."""
+    tensors = {"target": prepared.target, "pose": prepared.pose, "references": prepared.references}
+    tensors = {name: np.asarray(value).astype(np.float16) for name, value in tensors.items()}
+    for name, value in tensors.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"the moments of the {name} are not finite")
+    words = {"prompt": prepared.prompt, "phrases": prepared.phrases, "has_pose": prepared.has_pose}
+    tensors["portraits"] = prepared.portraits
+    tensors["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
+    return safetensors.numpy.save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
+
+
+def decode_record(record: bytes) -> Prepared:
+    """The inverse of `encode_record`. Raises `ValueError`, `KeyError` or `SafetensorError` for damaged bytes."""
+    if len(record) > MAX_RECORD_BYTES:
+        raise ValueError(f"{len(record)} bytes are too many for one record")
+    tensors = safetensors.numpy.load(record)
+    words = json.loads(tensors["words"].tobytes())
+    return Prepared(
+        prompt=words["prompt"],
+        phrases=tuple(words["phrases"]),
+        target=tensors["target"],
+        pose=tensors["pose"],
+        has_pose=words["has_pose"],
+        references=tensors["references"],
+        portraits=tensors["portraits"],
+    )
+
+
+def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
+    """The checked manifest of a finished cache: "settings", "autoencoder", "examples", "shards" [{"file", "examples"}].
+
+    Raises `UserError` if there is none or it is malformed (files outside the folder included).
+    """
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise UserError(f"{path} is too large for a manifest: {REMEDY} again")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} holds no finished cache of latents ({MANIFEST} is missing): {REMEDY}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): {REMEDY} again") from error
+    expected = {"format": int, "settings": dict, "autoencoder": str, "examples": int, "shards": list}
+    fine = isinstance(manifest, dict) and all(isinstance(manifest.get(k), kind) for k, kind in expected.items())
+    if not fine or manifest["format"] != FORMAT:
+        raise UserError(f"{path} is no manifest of this version: {REMEDY} again")
+    for shard in manifest["shards"]:
+        name = shard.get("file") if isinstance(shard, dict) else None
+        if not isinstance(name, str) or pathlib.PurePath(name).name != name or not (folder / name).is_file():
+            raise UserError(f"{path} names {name!r}, which is no file of {folder}: {REMEDY} again")
+    return typing.cast(dict[str, Any], manifest)

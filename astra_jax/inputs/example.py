@@ -1,0 +1,42 @@
+"""One training example, in the words of people (`Example`) and made ready for the model's arrays (`Prepared`)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subject:
+    """Somebody or something in the picture. `keypoints` are theirs among `Example.people`, where it is known."""
+
+    phrase: str  # the subject's words as they stand in the prompt
+    photo: UInt8[np.ndarray, "H W 3"]  # another picture of the subject
+    keypoints: Float[np.ndarray, "17 3"] | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Example:
+    """A picture and what it is made from. `people` are COCO joints (x, y, v) in pixels of a picture of `size`."""
+
+    prompt: str
+    subjects: tuple[Subject, ...]
+    people: Float[np.ndarray, "P 17 3"] | None  # None: no pose is asked for
+    size: tuple[int, int]  # height, width of the target; when sampling, of the canvas
+    target: UInt8[np.ndarray, "H W 3"] | None = None  # None when sampling
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prepared:
+    """An example after all that involves no chance: pictures at the model's sizes (uint8), or their latent moments
+    (floating point) from a cache. n is the example's own number of subjects."""
+
+    prompt: str
+    phrases: tuple[str, ...]
+    target: Shaped[np.ndarray, "H W C"] | None
+    pose: Shaped[np.ndarray, "H W C"]  # the skeletons on the canvas; without people: black
+    has_pose: bool
+    references: Shaped[np.ndarray, "n R R C"]
+    portraits: UInt8[np.ndarray, "n S S 3"]

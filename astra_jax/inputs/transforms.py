@@ -1,0 +1,170 @@
+"""From an example to the arrays of `models.astra.Inputs`: the one path that training and sampling share.
+
+`prepare` does what involves no chance (fit, draw, resize), `draw_dropout` decides which conditions an example loses,
+`arrays` tokenises, places and pads. A cache of latents stores what `prepare` makes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from astra_jax.config import Config, DataConfig
+from astra_jax.errors import UserError
+from astra_jax.inputs.example import Example, Prepared
+from astra_jax.inputs.photos import cover, cover_points, square
+from astra_jax.inputs.placement import place
+from astra_jax.inputs.tokenizer import TextTokenizer
+from astra_jax.models.astra import PATCH, Inputs
+from astra_jax.pose.drawing import draw
+
+
+class Dropout(NamedTuple):
+    """Which conditions an example loses."""
+
+    text: bool = False  # the prompt becomes empty; identities go too, for they live on the prompt's words
+    pose: bool = False
+    references: bool = False  # reference tokens
+    identity: bool = False  # the adapter's offsets
+
+
+KEEP_ALL = Dropout()
+
+
+def draw_dropout(rng: np.random.Generator, data: DataConfig) -> Dropout:
+    """Draws one example's dropout.
+
+    Text and pose are lost independently with `drop_text` and `drop_pose`. One draw decides on the two identity paths,
+    so that the three chances are exact and exclude each other: both are lost (`drop_references`), the adapter alone
+    (`drop_identity`), the reference tokens alone (`drop_reference_tokens`).
+    """
+    text, pose, paths = rng.random(3)
+    both, adapter = data.drop_references, data.drop_references + data.drop_identity
+    tokens = adapter + data.drop_reference_tokens
+    return Dropout(
+        text=text < data.drop_text,
+        pose=pose < data.drop_pose,
+        references=paths < both or adapter <= paths < tokens,
+        identity=paths < adapter,
+    )
+
+
+def prepare(example: Example, config: Config, canvas: tuple[int, int] | None = None) -> Prepared:
+    """Fits an example to `canvas` (height, width; default: data.height, data.width), draws its skeletons and squares
+    its photos at `data.reference_size` and at the image encoder's size.
+
+    A target of another shape covers the canvas and is cut in the middle, its joints with it.
+    """
+    canvas = canvas or (config.data.height, config.data.width)
+    reference, portrait = config.data.reference_size, config.model.clip_vision.image_size
+    photos = [subject.photo for subject in example.subjects]
+    return Prepared(
+        prompt=example.prompt,
+        phrases=tuple(subject.phrase for subject in example.subjects),
+        target=None if example.target is None else cover(example.target, canvas),
+        pose=skeletons(example, canvas),
+        has_pose=example.people is not None and len(example.people) > 0,
+        references=_stack([square(photo, reference) for photo in photos], (reference, reference, 3)),
+        portraits=_stack([square(photo, portrait) for photo in photos], (portrait, portrait, 3)),
+    )
+
+
+def first_subjects(prepared: Prepared, count: int) -> Prepared:
+    """The example with references of its first `count` subjects only; target, pose and prompt stay as they are."""
+    if len(prepared.phrases) <= count:
+        return prepared
+    return dataclasses.replace(
+        prepared,
+        phrases=prepared.phrases[:count],
+        references=prepared.references[:count],
+        portraits=prepared.portraits[:count],
+    )
+
+
+def skeletons(example: Example, canvas: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """The example's people drawn on the canvas; black without people."""
+    if example.people is None or len(example.people) == 0:
+        return np.zeros((*canvas, 3), np.uint8)
+    return draw(cover_points(example.people, example.size, canvas), canvas)
+
+
+def arrays(
+    prepared: Prepared, config: Config, tokenizer: TextTokenizer, guidance: float, dropout: Dropout = KEEP_ALL
+) -> tuple[dict[str, np.ndarray], bool]:
+    """One example's fields of `Inputs`, without the batch axis, and whether the prompt was too long and was cut.
+
+    Raises `UserError` for more subjects than `model.max_subjects` and for phrases that cannot be placed.
+    """
+    model = config.model
+    slots, subjects = model.max_subjects, len(prepared.phrases)
+    if subjects > slots:
+        raise UserError(f"{subjects} subjects are more than the {slots} of config.model.max_subjects: leave some out")
+    prompt = "" if dropout.text else prepared.prompt
+    text = tokenizer.t5(prompt, model.text_length)
+    pooled = tokenizer.clip(prompt, model.clip_text.length)
+    phrase_tokens = np.zeros((slots, model.phrase_length), np.int32)
+    placement = np.full((slots, model.phrase_length), -1, np.int32)
+    has_identity = subjects > 0 and not dropout.text and not dropout.identity
+    if subjects and not dropout.text:
+        phrase_tokens[:subjects], placement[:subjects] = place(
+            prompt, prepared.phrases, tokenizer, model.text_length, model.phrase_length
+        )
+    has_pose = prepared.has_pose and not dropout.pose
+    present = np.arange(slots) < subjects
+    fields = {
+        "text_tokens": text.ids,
+        "pooled_tokens": pooled.ids,
+        "guidance": np.float32(guidance),
+        "pose": prepared.pose if has_pose else np.zeros_like(prepared.pose),
+        "has_pose": np.bool_(has_pose),
+        "references": _pad(prepared.references, slots),
+        "has_reference": present & (not dropout.references),
+        "portraits": _pad(prepared.portraits, slots),
+        "phrase_tokens": phrase_tokens,
+        "placement": placement,
+        "has_identity": present & has_identity,
+    }
+    # CLIP's text encoder reads 77 tokens by design; only T5's cut loses words.
+    return fields, text.truncated
+
+
+def prepare_inputs(
+    example: Example, config: Config, tokenizer: TextTokenizer, *, canvas: tuple[int, int], guidance: float
+) -> tuple[Inputs, bool]:
+    """`Inputs` of one picture (B = 1) for sampling, nothing dropped, and whether the prompt was too long and was cut.
+
+    `example.target` is not needed; `example.people` are in pixels of a picture of `example.size`. Raises `UserError`
+    as `arrays` and `check_sizes` do.
+    """
+    check_sizes(config, canvas)
+    fields, truncated = arrays(prepare(example, config, canvas), config, tokenizer, guidance)
+    return stack([fields]), truncated
+
+
+def stack(examples: Sequence[dict[str, np.ndarray]]) -> Inputs:
+    """`Inputs` of B examples from the fields of each."""
+    return Inputs(**{name: np.stack([example[name] for example in examples]) for name in examples[0]})
+
+
+def check_sizes(config: Config, canvas: tuple[int, int]) -> None:
+    """Raises `UserError` unless pictures of these sizes divide into whole tokens, naming the nearest size that does."""
+    pixels = 2 ** (len(config.model.autoencoder.channel_mult) - 1) * PATCH
+    sizes = {"height": canvas[0], "width": canvas[1], "data.reference_size": config.data.reference_size}
+    for name, size in sizes.items():
+        if size <= 0 or size % pixels:
+            nearest = max(pixels, round(size / pixels) * pixels)
+            raise UserError(f"{name} {size} is no positive multiple of {pixels} pixels: {nearest} is the nearest")
+
+
+def _stack(pictures: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    return np.stack(pictures) if pictures else np.zeros((0, *shape), np.uint8)
+
+
+def _pad(pictures: np.ndarray, slots: int) -> np.ndarray:
+    padded = np.zeros((slots, *pictures.shape[1:]), pictures.dtype)
+    padded[: len(pictures)] = pictures
+    return padded

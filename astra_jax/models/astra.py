@@ -1,0 +1,203 @@
+"""ASTRA as pure functions: `encode` makes the conditions once, `velocity` is all that flow matching knows."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from einops import rearrange
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+
+from astra_jax.config import ModelConfig
+from astra_jax.models import autoencoder
+from astra_jax.models.clip import ClipTextEncoder, ClipVisionEncoder, clip_normalise
+from astra_jax.models.conditions import Conditions
+from astra_jax.models.dsm import Dsm, place_offsets
+from astra_jax.models.europe import positions, rotary_tables
+from astra_jax.models.t5 import T5Encoder
+from astra_jax.models.transformer import Transformer
+
+PATCH = 2  # one token is 2 x 2 latents
+
+Params = dict[str, Any]
+Pictures = UInt8[Array, "*B H W 3"] | Float[Array, "*B h w M"]
+
+
+@flax.struct.dataclass
+class Inputs:
+    """What a batch of B pictures is asked to be, as arrays; N slots for subjects.
+
+    A uint8 array holds pictures; a float array in its place holds their latent moments (mean | log-variance), made
+    beforehand.
+    """
+
+    text_tokens: Int[Array, "B Lt"]  # T5 ids of the prompt
+    pooled_tokens: Int[Array, "B Lk"]  # CLIP ids of the prompt
+    guidance: Float[Array, " B"]
+    pose: Pictures  # the skeleton picture on the canvas
+    has_pose: Bool[Array, " B"]
+    references: Pictures  # [B N ...] photos of the subjects, white-padded squares
+    has_reference: Bool[Array, "B N"]
+    portraits: UInt8[Array, "B N S S 3"]  # the same photos at the image encoder's size
+    phrase_tokens: Int[Array, "B N Lp"]  # T5 ids of each subject's words
+    placement: Int[Array, "B N Lp"]  # where they stand in text_tokens; -1: padding
+    has_identity: Bool[Array, "B N"]
+
+
+@flax.struct.dataclass
+class Batch:
+    """Training examples: the picture to make and what it is made from (None where only the picture counts)."""
+
+    target: Pictures
+    inputs: Inputs | None
+
+
+def patchify(latents: Float[Array, "*B h w C"]) -> Float[Array, "*B L P"]:
+    """Latents to tokens of 2 x 2 latents, channels first within a token (FLUX.1)."""
+    return rearrange(latents, "... (h p) (w q) c -> ... (h w) (c p q)", p=PATCH, q=PATCH)
+
+
+def unpatchify(tokens: Float[Array, "*B L P"], height: int, width: int) -> Float[Array, "*B h w C"]:
+    """The inverse of `patchify`; `height` and `width` count latents."""
+    rows, columns = height // PATCH, width // PATCH
+    return rearrange(tokens, "... (h w) (c p q) -> ... (h p) (w q) c", h=rows, w=columns, p=PATCH, q=PATCH)
+
+
+@dataclasses.dataclass(frozen=True)
+class Astra:
+    """The model: holds only its config, every method is a pure function of parameters and arrays."""
+
+    config: ModelConfig
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the computation; parameters have their own."""
+        return jnp.dtype(self.config.dtype)
+
+    @property
+    def downsampling(self) -> int:
+        """Pixels a latent, along one axis."""
+        return 2 ** (len(self.config.autoencoder.channel_mult) - 1)
+
+    @property
+    def _modules(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "transformer": Transformer(config.transformer, self.dtype),
+            "dsm": Dsm(config.dsm, config.transformer.width, config.transformer.double_blocks, self.dtype),
+            "autoencoder": autoencoder.Autoencoder(config.autoencoder, self.dtype),
+            "t5": T5Encoder(config.t5, self.dtype),
+            "clip_text": ClipTextEncoder(config.clip_text, self.dtype),
+            "clip_vision": ClipVisionEncoder(config.clip_vision, self.dtype),
+        }
+
+    def _apply(self, params: Params, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._modules[name].apply({"params": params[name]}, *args, **kwargs)
+
+    def init(self, rng: PRNGKeyArray) -> Params:
+        """Random float32 parameters of all parts, one subtree each."""
+        config, modules = self.config, self._modules
+        side = self.downsampling * PATCH
+        text = jnp.zeros((1, config.text_length), jnp.int32)
+        vision = config.clip_vision
+        features = jnp.zeros((1, 1, (vision.image_size // vision.patch) ** 2 + 1, vision.width))
+        canvas = (1, 1, config.transformer.latent_dim)
+        arguments = {
+            "transformer": (jnp.zeros(canvas), jnp.zeros(1), self._empty_conditions()),
+            "dsm": (jnp.zeros((1, 1, config.phrase_length, config.t5.width)), features),
+            "autoencoder": (jnp.zeros((1, side, side, 3)),),
+            "t5": (text,),
+            "clip_text": (jnp.zeros((1, config.clip_text.length), jnp.int32),),
+            "clip_vision": (jnp.zeros((1, vision.image_size, vision.image_size, 3)),),
+        }
+        keys = dict(zip(sorted(modules), jax.random.split(rng, len(modules)), strict=True))
+        return {name: module.init(keys[name], *arguments[name])["params"] for name, module in modules.items()}
+
+    def _empty_conditions(self) -> Conditions:
+        """Conditions of one canvas token and no text, for shapes alone."""
+        config = self.config.transformer
+        tables = jnp.zeros((1, 2, sum(config.axes_dim) // 2))
+        return Conditions(
+            text=jnp.zeros((1, 1, config.context_dim)),
+            pooled=jnp.zeros((1, config.pooled_dim)),
+            guidance=jnp.zeros(1),
+            images=jnp.zeros((1, 0, config.latent_dim)),
+            cos=tables,
+            sin=tables,
+            mask=jnp.ones((1, 2), bool),
+            offsets=jnp.zeros((config.double_blocks, 1, 1, config.width)),
+            place=jnp.zeros((1, 1, 1)),
+        )
+
+    def moments(self, params: Params, pictures: UInt8[Array, "*B H W 3"]) -> Float[Array, "*B h w M"]:
+        """Raw mean and log-variance of the pictures' latents, side by side in the last axis."""
+        flat = pictures.reshape(-1, *pictures.shape[-3:]).astype(jnp.float32) / 127.5 - 1
+        moments = self._apply(params, "autoencoder", flat, method="encode")
+        return moments.astype(jnp.float32).reshape(*pictures.shape[:-3], *moments.shape[1:])
+
+    def latents(self, params: Params, x: Pictures, rng: PRNGKeyArray | None = None) -> Float[Array, "*B h w C"]:
+        """Normalised latents of pictures, or of moments made beforehand; without `rng` the mean, with it a sample."""
+        moments = self.moments(params, x) if x.dtype == jnp.uint8 else x.astype(jnp.float32)
+        raw = autoencoder.sample_moments(moments, rng)
+        return autoencoder.normalise(raw, self.config.autoencoder)
+
+    def decode(self, params: Params, latents: Float[Array, "B h w C"]) -> UInt8[Array, "B H W 3"]:
+        """Pictures of normalised latents."""
+        raw = autoencoder.denormalise(latents, self.config.autoencoder)
+        pictures = self._apply(params, "autoencoder", raw, method="decode").astype(jnp.float32)
+        return jnp.round(jnp.clip((pictures + 1) * 127.5, 0, 255)).astype(jnp.uint8)
+
+    def encode(
+        self, params: Params, inputs: Inputs, canvas: tuple[int, int], rng: PRNGKeyArray | None = None
+    ) -> Conditions:
+        """Everything that does not depend on x_t and t.
+
+        Args:
+            params: of all parts.
+            inputs: what the pictures are asked to be.
+            canvas: (height, width) of the canvas in latents.
+            rng: draws the condition pictures' latents from their distribution; their means without it.
+        """
+        config = self.config
+        pose_rng, reference_rng = (None, None) if rng is None else jax.random.split(rng)
+        pose = self.latents(params, inputs.pose, pose_rng)
+        references = self.latents(params, inputs.references, reference_rng)
+        batch, subjects = inputs.has_reference.shape
+
+        grids = [(side[-3] // PATCH, side[-2] // PATCH) for side in (pose.shape, references.shape)]
+        reference_tokens = grids[1][0] * grids[1][1]
+        canvas_grid = (canvas[0] // PATCH, canvas[1] // PATCH)
+        ids = positions(config.text_length, canvas_grid, grids[0], [grids[1]] * subjects, config.positions)
+        ids = jnp.broadcast_to(ids, (batch, *ids.shape))
+        cos, sin = rotary_tables(ids, config.transformer.axes_dim, config.transformer.theta)
+        always = jnp.ones((batch, config.text_length + canvas_grid[0] * canvas_grid[1]), bool)
+        has_pose = jnp.repeat(inputs.has_pose[:, None], grids[0][0] * grids[0][1], 1)
+        mask = jnp.concatenate([always, has_pose, jnp.repeat(inputs.has_reference, reference_tokens, 1)], 1)
+
+        phrases = inputs.phrase_tokens.reshape(batch * subjects, -1)
+        phrases = self._apply(params, "t5", phrases).reshape(batch, subjects, config.phrase_length, -1)
+        portraits = clip_normalise(inputs.portraits.reshape(batch * subjects, *inputs.portraits.shape[2:]))
+        features = self._apply(params, "clip_vision", portraits)
+        features = features.reshape(batch, subjects, *features.shape[1:])
+        return Conditions(
+            text=self._apply(params, "t5", inputs.text_tokens),
+            pooled=self._apply(params, "clip_text", inputs.pooled_tokens),
+            guidance=inputs.guidance,
+            images=jnp.concatenate(
+                [patchify(pose), rearrange(patchify(references), "b n l c -> b (n l) c")], axis=1
+            ),
+            cos=cos,
+            sin=sin,
+            mask=mask,
+            offsets=self._apply(params, "dsm", phrases, features),
+            place=place_offsets(inputs.placement, inputs.has_identity, config.text_length),
+        )
+
+    def velocity(
+        self, params: Params, x_t: Float[Array, "B L C"], t: Float[Array, " B"], conditions: Conditions
+    ) -> Float[Array, "B L C"]:
+        """The flow's velocity (noise - picture) at the canvas tokens x_t and times t."""
+        return self._apply(params, "transformer", x_t, t, conditions)

@@ -1,0 +1,219 @@
+"""The pose bank as a folder: JSON and arrays only, checksummed, written whole or not at all.
+
+Layout:
+    bank.json       format, version, backend, embedder, counts and the SHA-256 of every other file
+    entries.jsonl   one entry a line: id, captions, action, source, licence
+    poses.npz       joints of all people, people per entry, sizes, qualities
+    vectors.npz     one vector per caption
+    embedder/       what the embedder saves
+    index/<people>/ what the index of each number of people saves
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from astra_jax.errors import UserError
+from astra_jax.pose.database import PoseBank, PoseEntry
+from astra_jax.pose.embedding import LOADERS, TextEmbedder
+from astra_jax.pose.files import read_arrays, read_json
+from astra_jax.pose.index import NeighbourIndex, check_backend, load_index, scann_available
+
+FORMAT = "astra_jax pose bank"
+VERSION = 1
+MAX_MANIFEST_BYTES = 4 * 2**20
+MAX_BANK_BYTES = 16 * 2**30
+
+
+def save(bank: PoseBank, folder: Path) -> None:
+    """Writes `bank` as `folder`, replacing a bank that is there.
+
+    Everything is written into a temporary sibling first, so that a run that is stopped leaves the old bank whole.
+    Raises `UserError` if `folder` is something else than a bank or cannot be written.
+    """
+    folder = folder.resolve()
+    if folder.exists() and not is_bank(folder) and (folder.is_file() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is no pose bank: choose another folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error}") from error
+    try:
+        _write(bank, temporary)
+        temporary.chmod(0o755)  # mkdtemp's folders are private
+        _replace(folder, temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load(folder: Path, backend: str | None = None, embedder: TextEmbedder | None = None) -> PoseBank:
+    """Reads a bank and verifies its version, checksums and shapes.
+
+    Args:
+      folder: what `save` wrote; it may have been moved.
+      backend: "scann" or "exact"; None takes the one it was saved with, or "exact" with a warning where that one is
+        not installed. `bank.backend` tells which.
+      embedder: for a bank whose embedder is not built in; its kind and width must be the bank's.
+
+    Raises `UserError` for a folder that is missing, no bank, damaged, empty or from a newer version.
+    """
+    manifest = _manifest(folder)
+    _verify(folder, manifest["files"])
+    (vectors,) = read_arrays(folder / "vectors.npz", ("vectors",), MAX_BANK_BYTES)
+    try:
+        entries = _entries(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"the pose bank {folder} is damaged ({error}): build it again") from error
+    if not entries or len(entries) != manifest["entries"]:
+        raise UserError(f"the pose bank {folder} is damaged (its entries are incomplete): build it again")
+    embedder = embedder or _embedder(folder, manifest["embedder"])
+    expected = (sum(len(entry.captions) for entry in entries), embedder.dim)
+    if embedder.kind != manifest["embedder"] or vectors.shape != expected or vectors.dtype != np.float32:
+        raise UserError(f"the vectors of the pose bank {folder} are not of its embedder: build it again")
+    saved = manifest["backend"]
+    if backend is None and saved == "scann" and not scann_available():
+        logging.warning("ScaNN is not installed here: %s is searched exactly", folder)
+        backend = "exact"
+    backend = check_backend(backend or saved)
+    indexes = {}
+    if backend == saved:
+        indexes = _indexes(folder, entries, vectors, backend)
+    return PoseBank.assemble(entries, embedder, vectors, backend, indexes)
+
+
+def is_bank(folder: Path) -> bool:
+    """Whether `folder` claims to be a bank (it need not be whole)."""
+    try:
+        with (folder / "bank.json").open("rb") as file:
+            return FORMAT.encode() in file.read(MAX_MANIFEST_BYTES)
+    except OSError:
+        return False
+
+
+def _write(bank: PoseBank, folder: Path) -> None:
+    with (folder / "entries.jsonl").open("w", encoding="utf-8") as file:
+        for e in bank.entries:
+            line = {"id": e.id, "captions": e.captions, "action": e.action, "source": e.source, "licence": e.licence}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    np.savez_compressed(
+        folder / "poses.npz",
+        joints=np.concatenate([entry.people for entry in bank.entries]),
+        people=np.array([len(entry.people) for entry in bank.entries], np.int32),
+        size=np.array([(entry.height, entry.width) for entry in bank.entries], np.int32),
+        quality=np.array([entry.quality for entry in bank.entries], np.float32),
+    )
+    np.savez(folder / "vectors.npz", vectors=bank.vectors())
+    (folder / "embedder").mkdir()
+    bank.embedder.save(folder / "embedder")
+    for people, partition in bank.partitions.items():
+        (folder / "index" / str(people)).mkdir(parents=True)
+        partition.index.save(folder / "index" / str(people))
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "backend": bank.backend,
+        "embedder": bank.embedder.kind,
+        "entries": len(bank.entries),
+        "people": {str(n): len(np.unique(p.entry)) for n, p in bank.partitions.items()},
+        "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in files},
+    }
+    (folder / "bank.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _replace(folder: Path, temporary: Path) -> None:
+    if not folder.exists():
+        os.rename(temporary, folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent)) / "bank"
+    os.rename(folder, old)
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        os.rename(old, folder)
+        raise
+    finally:
+        shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "bank.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is no pose bank (no bank.json): build one with python -m astra_jax.pose build")
+    manifest = read_json(path, MAX_MANIFEST_BYTES)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UserError(f"{folder} is no pose bank of astra_jax")
+    version = manifest.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise UserError(f"the pose bank {folder} has version {version}, this program reads {VERSION}: update astra_jax")
+    fields = {"files": dict, "entries": int, "embedder": str, "backend": str}
+    if any(not isinstance(manifest.get(name), kind) for name, kind in fields.items()):
+        raise UserError(f"{path} is damaged: build the bank again")
+    return manifest
+
+
+def _verify(folder: Path, files: dict[str, Any]) -> None:
+    """Every listed file is inside the folder and unchanged, and no other file is there (ScaNN reads what it finds)."""
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {"bank.json"}
+    if there != set(files):
+        odd = sorted(there ^ set(files))[0]
+        raise UserError(f"the pose bank {folder} is damaged: {odd} is {'extra' if odd in there else 'missing'}")
+    root, total = folder.resolve(), 0
+    for name, checksum in files.items():
+        path = folder / name
+        if path.is_symlink() or not path.resolve().is_relative_to(root):
+            raise UserError(f"the pose bank {folder} is refused: {name} lies outside of it")
+        total += path.stat().st_size
+        if total > MAX_BANK_BYTES:
+            raise UserError(f"the pose bank {folder} is larger than {MAX_BANK_BYTES >> 30} GiB")
+        if _sha256(path) != checksum:
+            raise UserError(f"the pose bank {folder} is damaged: {name} does not match its checksum")
+
+
+def _entries(folder: Path) -> tuple[PoseEntry, ...]:
+    joints, people, size, quality = read_arrays(
+        folder / "poses.npz", ("joints", "people", "size", "quality"), MAX_BANK_BYTES
+    )
+    lines = (folder / "entries.jsonl").read_text(encoding="utf-8").splitlines()
+    shapes = (people.shape, size.shape, quality.shape)
+    if shapes != ((len(lines),), (len(lines), 2), (len(lines),)) or people.min(initial=1) < 1:
+        raise ValueError(f"{len(lines)} entries and arrays of shapes {shapes}")
+    if people.sum() != len(joints):
+        raise ValueError(f"{people.sum()} people and joints of {len(joints)}")
+    entries, groups = [], np.split(joints, np.cumsum(people)[:-1])
+    for line, group, (height, width), value in zip(lines, groups, size.tolist(), quality.tolist(), strict=True):
+        text = json.loads(line)
+        captions = text.pop("captions")
+        if not isinstance(captions, list) or not all(isinstance(t, str) for t in [*captions, *text.values()]):
+            raise ValueError("an entry's texts are no texts")
+        entry = PoseEntry(people=group, height=height, width=width, quality=value, captions=tuple(captions), **text)
+        entries.append(entry)
+    return tuple(entries)
+
+
+def _embedder(folder: Path, kind: str) -> TextEmbedder:
+    if kind not in LOADERS:
+        raise UserError(f"the pose bank {folder} was made with the embedder {kind!r}: pass it as embedder=")
+    return LOADERS[kind](folder / "embedder")
+
+
+def _indexes(
+    folder: Path, entries: tuple[PoseEntry, ...], vectors: np.ndarray, backend: str
+) -> dict[int, NeighbourIndex]:
+    people = np.array([len(entry.people) for entry in entries for _ in entry.captions])
+    return {n: load_index(folder / "index" / str(n), vectors[people == n], backend) for n in np.unique(people).tolist()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

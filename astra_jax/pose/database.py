@@ -1,0 +1,192 @@
+"""The pose bank: skeletons of real or drawn people with captions, and the indexes that find them by action.
+
+    bank = PoseBank.build(entries)      # embeds the captions, one index per number of people
+    bank.save(folder); bank = PoseBank.load(folder)
+    scores, entries = bank.search(["person waving"], people=1, k=5)
+
+RAG-Pose's idea of a curated data base is the paper's (ASTRA, arXiv 2604.13938); its form here is our decision.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from astra_jax.errors import UserError
+from astra_jax.pose.embedding import TextEmbedder, TfidfEmbedder
+from astra_jax.pose.index import NeighbourIndex, build_index, default_backend
+from astra_jax.pose.people_words import action_text
+from astra_jax.pose.skeleton import check_people, left_to_right
+
+MAX_SIDE = 65_536
+MAX_CAPTIONS = 64
+MAX_TEXT = 2_000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PoseEntry:
+    """One scene of the bank.
+
+    Attributes:
+      id: unique in its bank.
+      people: joints in pixels of a picture of `height` x `width`; put in order from left to right by neck.
+      height, width: size of the picture the joints belong to, in pixels.
+      captions: at least one; each gets a vector. Identity in them is ignored (`people_words.action_text`).
+      action: a short name of what is done ("hug"); may be empty.
+      quality: 0 (poor) to 1 (every joint seen); a small bonus in the ranking.
+      source, licence: provenance.
+
+    Raises `UserError` for people that `check_people` refuses, sizes out of range, no captions or too long ones,
+    an empty id and a quality outside 0..1.
+    """
+
+    id: str
+    people: Float[np.ndarray, "P 17 3"]
+    height: int
+    width: int
+    captions: tuple[str, ...]
+    action: str = ""
+    quality: float = 1.0
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self):
+        what = f"pose entry {self.id!r}"
+        if not self.id or len(self.id) > MAX_TEXT:
+            raise UserError(f"{what}: its id must have 1 to {MAX_TEXT} characters")
+        people = check_people(self.people, what)
+        object.__setattr__(self, "people", people[left_to_right(people)])
+        object.__setattr__(self, "captions", tuple(self.captions))
+        if not (0 < self.height <= MAX_SIDE and 0 < self.width <= MAX_SIDE):
+            raise UserError(f"{what}: its size {self.height} x {self.width} must be within 1 to {MAX_SIDE} pixels")
+        if not 0 < len(self.captions) <= MAX_CAPTIONS or not all(0 < len(c) <= MAX_TEXT for c in self.captions):
+            raise UserError(f"{what}: it needs 1 to {MAX_CAPTIONS} captions of 1 to {MAX_TEXT} characters")
+        if not 0 <= self.quality <= 1:
+            raise UserError(f"{what}: its quality {self.quality} must be between 0 and 1")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Partition:
+    """All entries with the same number of people. One vector per (entry, caption)."""
+
+    index: NeighbourIndex
+    vectors: Float[np.ndarray, "R D"]  # unit rows (zero rows for captions of unknown words only)
+    entry: Int[np.ndarray, "R"]  # position in the bank of each row's entry
+    caption: Int[np.ndarray, "R"]  # which of its captions
+    repeats: int  # the most rows any entry has
+
+    def search(self, queries: Float[np.ndarray, "B D"], k: int) -> list[list[tuple[float, int, int]]]:
+        """The best `k` entries of each query as (cosine, entry, caption), each entry once, by its best caption."""
+        # The best k * repeats rows hold at least k different entries, and the first row of each is its best.
+        scores, rows = self.index.search(queries, min(k * self.repeats, len(self.entry)))
+        found = []
+        for row_scores, row in zip(scores.tolist(), rows.tolist(), strict=True):
+            best: dict[int, tuple[float, int, int]] = {}
+            for score, r in zip(row_scores, row, strict=True):
+                if r >= 0:
+                    entry = int(self.entry[r])
+                    best.setdefault(entry, (score, entry, int(self.caption[r])))
+            found.append(list(best.values())[:k])
+        return found
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PoseBank:
+    """Entries, the embedder of their captions and one index per number of people. Make one with `build` or `load`."""
+
+    entries: tuple[PoseEntry, ...]
+    embedder: TextEmbedder
+    partitions: dict[int, Partition]
+    backend: str
+
+    @property
+    def max_people(self) -> int:
+        """The largest number of people any entry shows."""
+        return max(self.partitions)
+
+    def describe(self) -> str:
+        """One line for the user: sizes, the embedder and the index that is used."""
+        counts = ", ".join(f"{n}: {len(np.unique(p.entry))}" for n, p in sorted(self.partitions.items()))
+        return f"{len(self.entries)} poses (people: {counts}), embedder {self.embedder.kind}, index {self.backend}"
+
+    @classmethod
+    def build(
+        cls, entries: Sequence[PoseEntry], embedder: TextEmbedder | None = None, backend: str | None = None
+    ) -> PoseBank:
+        """A bank of `entries`.
+
+        Args:
+          entries: at least one, with unique ids.
+          embedder: of the captions' action text; None fits a `TfidfEmbedder` on them.
+          backend: "scann" or "exact"; None takes `default_backend()`. `bank.backend` tells which.
+
+        Raises `UserError` without entries, for a repeated id and for a backend that is not there.
+        """
+        entries = tuple(entries)
+        if not entries:
+            raise UserError("a pose bank needs at least one entry: relax the curation or give more data")
+        seen = set()
+        for entry in entries:
+            if entry.id in seen:
+                raise UserError(f"pose entry {entry.id!r} is there twice: ids must be unique")
+            seen.add(entry.id)
+        texts = [action_text(caption) for entry in entries for caption in entry.captions]
+        embedder = embedder or TfidfEmbedder.fit(texts)
+        return cls.assemble(entries, embedder, embedder(texts), backend or default_backend())
+
+    @classmethod
+    def assemble(
+        cls,
+        entries: tuple[PoseEntry, ...],
+        embedder: TextEmbedder,
+        vectors: Float[np.ndarray, "R D"],
+        backend: str,
+        indexes: dict[int, NeighbourIndex] | None = None,
+    ) -> PoseBank:
+        """A bank from vectors that are known already, one per caption in the order of the entries.
+
+        `indexes` by number of people are built from the vectors where they are not given.
+        """
+        counts = np.array([len(entry.captions) for entry in entries])
+        entry_of = np.repeat(np.arange(len(entries)), counts)
+        caption_of = np.arange(len(entry_of)) - np.repeat(np.cumsum(counts) - counts, counts)
+        people_of = np.array([len(entry.people) for entry in entries])[entry_of]
+        partitions = {}
+        for people in np.unique(people_of).tolist():
+            rows = np.flatnonzero(people_of == people)
+            index = (indexes or {}).get(people) or build_index(vectors[rows], backend)
+            repeats = int(counts[np.unique(entry_of[rows])].max())
+            partitions[people] = Partition(index, vectors[rows], entry_of[rows], caption_of[rows], repeats)
+        return cls(entries, embedder, partitions, backend)
+
+    def vectors(self) -> Float[np.ndarray, "R D"]:
+        """All vectors in the order of `assemble`: entry by entry, caption by caption."""
+        parts = list(self.partitions.values())
+        entry, caption = (np.concatenate([getattr(p, name) for p in parts]) for name in ("entry", "caption"))
+        return np.concatenate([p.vectors for p in parts])[np.lexsort((caption, entry))]
+
+    def partition(self, people: int) -> Partition:
+        """The entries with `people` people; raises `UserError` where there is none, naming what there is."""
+        if people > self.max_people:
+            raise UserError(f"the pose bank has no scene with {people} people: {self.max_people} is its maximum")
+        if people not in self.partitions:
+            there = ", ".join(str(n) for n in sorted(self.partitions))
+            raise UserError(f"the pose bank has no scene with {people} people: it has scenes with {there}")
+        return self.partitions[people]
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the bank as a folder, whole or not at all; see `bank_files.save`."""
+        from astra_jax.pose import bank_files
+
+        bank_files.save(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path, backend: str | None = None, embedder: TextEmbedder | None = None) -> PoseBank:
+        """Reads and verifies a folder written by `save`; see `bank_files.load`."""
+        from astra_jax.pose import bank_files
+
+        return bank_files.load(Path(folder), backend, embedder)

@@ -1,0 +1,48 @@
+"""Pretrained weights of a run: the moving averages of the trained part and the frozen part, in one folder."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable
+
+import jax
+
+from astra_jax.config import Config, MeshConfig
+from astra_jax.params import Params
+from astra_jax.training.checkpoint import Checkpoints, stored_config
+from astra_jax.training.initialize import initialize
+from astra_jax.training.mesh import make_mesh
+from astra_jax.training.objective import Objective
+from astra_jax.training.partition import merge
+from astra_jax.training.state import TrainState
+from astra_jax.weights.pretrained import fingerprint, host_tree, save_pretrained
+
+
+def export(folder: str | os.PathLike[str], config: Config, state: TrainState, frozen: Params, dtype: str) -> None:
+    """Writes the whole tree as pretrained weights; every process calls it, the first one writes."""
+    params = host_tree(merge(state.ema, frozen))
+    if jax.process_index() == 0:
+        save_pretrained(folder, config, params, dtype)
+
+
+def export_workdir(
+    workdir: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    make_objective: Callable[[Config], Objective],
+    dtype: str = "",
+) -> int:
+    """Exports the newest checkpoint of a run, also while it is running; returns the checkpoint's step.
+
+    The frozen part is made again from the run's seed and `train.initialize_from`. `dtype` defaults to the run's
+    `train.export_dtype`. Raises `UserError` for a folder without checkpoints and for sources that have changed.
+    """
+    config = stored_config(pathlib.Path(workdir))
+    sources = [fingerprint(source) for source in config.train.initialize_from]
+    checkpoints = Checkpoints(workdir, config, sources, read_only=True)
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    with jax.set_mesh(mesh):
+        state, frozen, _ = initialize(config, make_objective(config), mesh, checkpoints)
+        export(folder, config, state, frozen, dtype or config.train.export_dtype)
+    checkpoints.close()
+    return int(state.step)

@@ -1,0 +1,162 @@
+"""The training loop, one for every objective. Phases follow big_vision's order, state handling kauldron's."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import time
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+
+from astra_jax.config import Config, to_dict
+from astra_jax.errors import UserError
+from astra_jax.params import Params
+from astra_jax.training.checkpoint import Checkpoints
+from astra_jax.training.export import export
+from astra_jax.training.initialize import initialize
+from astra_jax.training.mesh import check_batch_size, make_mesh, replicated, shard_batch
+from astra_jax.training.metrics import Meter, make_writer
+from astra_jax.training.objective import Objective
+from astra_jax.training.optimizer import make_optimizer
+from astra_jax.training.partition import merge
+from astra_jax.training.signals import StopSignal
+from astra_jax.training.state import TrainState
+from astra_jax.training.step import compile_step, make_step
+from astra_jax.weights.pretrained import fingerprint
+
+
+def train(
+    config: Config,
+    workdir: str | os.PathLike[str],
+    objective: Objective,
+    dataset: grain.IterDataset[Any],
+    previews: grain.IterDataset[Any] | None = None,
+    devices: list[Any] | None = None,
+) -> TrainState:
+    """Trains up to `train.steps` steps, going on from the newest checkpoint in `workdir`; returns the last state.
+
+    Args:
+        config: of the run.
+        workdir: receives checkpoints/, metrics.jsonl, tensorboard/, samples/, config.json and, at the end, pretrained/.
+        objective: what to minimise.
+        dataset: batches of numpy arrays for ever, this process's share of each; a resumed run sees the batches that
+            it would have seen.
+        previews: its first batch is drawn every `train.sample_every` steps; every process must see the same.
+        devices: to train on; all by default.
+
+    SIGTERM makes it save and return early. Raises `UserError` for a mesh or batch size that does not fit the devices, a
+    workdir of another run, pretrained weights that do not fit, data that ends early, and a loss that is not finite
+    in `train.max_skipped` steps in a row.
+    """
+    workdir = pathlib.Path(workdir)
+    settings = config.train
+    # 1. What can be refused is refused before anything is computed.
+    check_settings(config)
+    mesh = make_mesh(config.mesh, devices)
+    check_batch_size(settings.batch_size, mesh)
+    checkpoints = Checkpoints(workdir, config, [fingerprint(folder) for folder in settings.initialize_from])
+
+    with jax.set_mesh(mesh), StopSignal() as stop:
+        # 2. Parameters, moments, averages and the data position.
+        state, frozen, data_position = initialize(config, objective, mesh, checkpoints)
+        iterator = iter(dataset)
+        if data_position is not None:
+            iterator.set_state(data_position)
+        step = start = int(state.step)
+        _announce(config, mesh, state, frozen)
+        if jax.process_index() == 0:
+            (workdir / "config.json").write_text(json.dumps(to_dict(config), indent=2) + "\n")
+
+        # 3. The compiled functions.
+        optimizer = make_optimizer(settings.optimizer, settings.steps)
+        run_step = compile_step(
+            make_step(objective, optimizer, settings.optimizer, settings.steps), state, frozen, mesh
+        )
+        preview = Preview(objective, mesh, previews, settings.seed) if previews and settings.sample_every else None
+
+        # 4. Steps. Nothing in here waits for the device but the meter, and that for the step before.
+        writer = make_writer(workdir, settings.steps, start)
+        meter = Meter(writer, settings.log_every, settings.max_skipped, start)
+        try:
+            while step < settings.steps and not stop.requested:
+                began = time.monotonic()
+                batch = shard_batch(_next(iterator, step), mesh)
+                meter.waited(time.monotonic() - began)
+                state, metrics = run_step(state, frozen, batch)
+                step += 1
+                meter.push(step, metrics)
+                if preview is not None and (step % settings.sample_every == 0 or step == settings.steps):
+                    meter.flush()
+                    writer.picture(step, preview(merge(state.ema, frozen)))
+                if settings.checkpoint_every and step % settings.checkpoint_every == 0:
+                    meter.flush()
+                    checkpoints.save(state, iterator.get_state())
+            meter.flush()
+            # 5. The end, or an early one: everything goes to disk.
+            checkpoints.save(state, iterator.get_state())
+        finally:
+            writer.close()
+            checkpoints.close()
+            iterator.close()
+        if step < settings.steps:
+            _say(f"stopped by SIGTERM after step {step}; the same command goes on from there")
+            return state
+        export(workdir / "pretrained", config, state, frozen, settings.export_dtype)
+        _say(f"done: {workdir / 'pretrained'}")
+        return state
+
+
+def check_settings(config: Config) -> None:
+    """Raises `UserError` for settings that the loop cannot run with."""
+    settings = config.train
+    for name in ("steps", "keep"):
+        if getattr(settings, name) < 1:
+            raise UserError(f"train.{name} must be at least 1, not {getattr(settings, name)}")
+    for name in ("log_every", "checkpoint_every", "sample_every", "max_skipped"):
+        if getattr(settings, name) < 0:
+            raise UserError(f"train.{name} must be 0 (never) or more, not {getattr(settings, name)}")
+    for name in ("context", "tensor"):
+        if getattr(config.mesh, name) != 1:
+            raise UserError(f"mesh.{name} must be 1: nothing is split over it; use mesh.data or mesh.fsdp")
+
+
+class Preview:
+    """Draws the same examples (the first batch) with the same noise every time; every device draws all of them."""
+
+    def __init__(
+        self, objective: Objective, mesh: jax.sharding.Mesh, batches: grain.IterDataset[Any], seed: int
+    ) -> None:
+        iterator = iter(batches)
+        self._batch = jax.device_put(_next(iterator, 0), replicated(mesh))
+        iterator.close()
+        self._rng = jax.random.key(seed)
+        self._draw = jax.jit(objective.preview, out_shardings=replicated(mesh))
+
+    def __call__(self, params: Params) -> np.ndarray:
+        """The picture for `params` (the whole tree)."""
+        return np.asarray(self._draw(params, self._batch, self._rng))
+
+
+def _next(iterator: Any, step: int) -> Any:
+    try:
+        return next(iterator)
+    except StopIteration as error:
+        raise UserError(f"the data ended after step {step}: use a data set that repeats") from error
+
+
+def _announce(config: Config, mesh: jax.sharding.Mesh, state: TrainState, frozen: Params) -> None:
+    trained, fixed = (sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (state.params, frozen))
+    axes = " x ".join(f"{name} {size}" for name, size in mesh.shape.items() if size > 1) or "one device"
+    _say(
+        f"{config.train.objective}: {trained:,} parameters trained, {fixed:,} frozen; "
+        f"{mesh.devices.flat[0].device_kind}, {axes}; from step {int(state.step)} to {config.train.steps}"
+    )
+
+
+def _say(text: str) -> None:
+    if jax.process_index() == 0:
+        print(text, flush=True)

@@ -1,0 +1,149 @@
+"""The device mesh, rule tables from parameter paths to partition specs, and batches on the mesh.
+
+Rule tables follow big_vision and t5x: regexes on paths. Ours must match every leaf exactly once, so that no table
+depends on its order and a renamed parameter cannot fall back to being replicated unseen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from astra_jax.config import MeshConfig
+from astra_jax.errors import UserError
+from astra_jax.training.partition import leaves_with_paths
+
+AXES = ("data", "fsdp", "context", "tensor")
+BATCH_AXES = ("data", "fsdp")
+
+SpecFunction = Callable[[tuple[int, ...], Mesh], PartitionSpec]
+Spec = PartitionSpec | SpecFunction
+Rules = tuple[tuple[str, Spec], ...]
+
+
+def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
+    """A mesh of all `devices` (default: every device of every process) with the axes data, fsdp, context, tensor.
+
+    One size may be -1 and takes the devices that are left. The axes are Auto: the compiler completes the shardings.
+    Raises `UserError` for sizes whose product is not the number of devices, naming the nearest sizes that fit.
+    """
+    devices = jax.devices() if devices is None else list(devices)
+    sizes = [getattr(config, axis) for axis in AXES]
+    if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
+        raise UserError(f"{_describe(sizes)}: sizes are at least 1 and at most one of them is -1 (the devices left)")
+    known = math.prod(size for size in sizes if size != -1)
+    if (-1 in sizes and len(devices) % known) or (-1 not in sizes and known != len(devices)):
+        nearest = _nearest_sizes(sizes, len(devices))
+        raise UserError(f"{_describe(sizes)} does not fit {len(devices)} devices; nearest: {_describe(nearest)}")
+    sizes = [len(devices) // known if size == -1 else size for size in sizes]
+    return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+
+
+def _describe(sizes: Sequence[int]) -> str:
+    return "mesh " + " ".join(f"{axis}={size}" for axis, size in zip(AXES, sizes, strict=True))
+
+
+def _nearest_sizes(wanted: Sequence[int], devices: int) -> list[int]:
+    """The factorisation of `devices` with the smallest sum of |log(size / wanted)|; a wanted -1 costs nothing."""
+    divisors = [n for n in range(1, devices + 1) if devices % n == 0]
+    fits = (sizes for sizes in itertools.product(divisors, repeat=len(wanted)) if math.prod(sizes) == devices)
+    return list(
+        min(fits, key=lambda sizes: sum(abs(math.log(s / w)) for s, w in zip(sizes, wanted, strict=True) if w != -1))
+    )
+
+
+def fsdp(first: int = 0, small: int = 2**16) -> SpecFunction:
+    """A spec that splits a leaf's largest dimension divisible by the fsdp axis, from dimension `first` on.
+
+    `first=1` keeps the layer dimension of scanned blocks whole. A leaf of fewer than `small` elements that has no such
+    dimension is replicated; a larger one raises `UserError`.
+    """
+
+    def spec(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+        size = mesh.shape["fsdp"]
+        divisible = [(length, -axis) for axis, length in enumerate(shape) if axis >= first and length % size == 0]
+        if size == 1 or (not divisible and math.prod(shape) < small):
+            return PartitionSpec()
+        if not divisible:
+            raise UserError(f"mesh.fsdp={size} divides no dimension of {shape}: choose a smaller mesh.fsdp")
+        axis = -max(divisible)[1]
+        return PartitionSpec(*[None] * axis, "fsdp")
+
+    return spec
+
+
+def match_rule(path: str, rules: Rules) -> tuple[str, Spec]:
+    """The one rule whose regex is found in `path`; raises ValueError if there is none or more than one."""
+    matches = [(pattern, spec) for pattern, spec in rules if re.search(pattern, path)]
+    if not matches:
+        raise ValueError(f"no sharding rule matches {path}")
+    if len(matches) > 1:
+        raise ValueError(f"{path} matches {len(matches)} sharding rules: {', '.join(p for p, _ in matches)}")
+    return matches[0]
+
+
+def shardings(tree: Any, rules: Rules, mesh: Mesh) -> Any:
+    """A `NamedSharding` for every leaf of `tree` (arrays or ShapeDtypeStructs), scalars replicated.
+
+    Paths of Adam's moments and of the EMA end with the parameter's path, so regexes anchored at the end alone serve
+    all of them. Raises ValueError for a leaf that no rule or more than one rule matches, and for a spec whose axes do
+    not divide the leaf.
+    """
+
+    def one(path: str, leaf: Any) -> NamedSharding:
+        if leaf.ndim == 0:
+            return NamedSharding(mesh, PartitionSpec())
+        _, spec = match_rule(path, rules)
+        if callable(spec):
+            spec = spec(leaf.shape, mesh)
+        sharding = NamedSharding(mesh, spec)
+        try:
+            sharding.shard_shape(leaf.shape)
+        except ValueError as error:
+            raise ValueError(f"{path} {leaf.shape} cannot be split as {spec} over {dict(mesh.shape)}") from error
+        return sharding
+
+    treedef = jax.tree.structure(tree)
+    return jax.tree.unflatten(treedef, [one(path, leaf) for path, leaf in leaves_with_paths(tree)])
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds the whole array."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """The leading dimension is split over the data and fsdp axes."""
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+    """Raises `UserError` unless `batch_size` (of all processes together) divides over the data and fsdp axes."""
+    shards = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    if batch_size < 1 or batch_size % shards:
+        nearest = max(1, round(batch_size / shards)) * shards
+        raise UserError(
+            f"train.batch_size {batch_size} does not divide over mesh data x fsdp = {shards}; nearest: {nearest}"
+        )
+
+
+def shard_batch(batch: Any, mesh: Mesh) -> Any:
+    """Puts this process's numpy arrays on the mesh, examples split over the data and fsdp axes.
+
+    Every process brings its own share of the global batch. Raises `UserError` for a batch that does not divide.
+    """
+    sharding = batch_sharding(mesh)
+
+    def put(leaf: Any) -> jax.Array:
+        leaf = np.asarray(leaf)
+        check_batch_size(leaf.shape[0] * jax.process_count(), mesh)
+        return jax.make_array_from_process_local_data(sharding, leaf)
+
+    return jax.tree.map(put, batch)

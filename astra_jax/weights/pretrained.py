@@ -1,0 +1,176 @@
+"""Folders of pretrained weights: config.json, model.safetensors and tokenizer.json.
+
+Tensors are named by their path in the parameter tree, "transformer/img_in/kernel". Files may come from anywhere: they
+are read without pickle, their sizes are bounded, and everything in them is checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import struct
+from typing import Any
+
+import jax
+import ml_dtypes
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from astra_jax.config import Config, from_config_dict, to_dict
+from astra_jax.errors import UserError
+from astra_jax.params import Params, flatten, unflatten
+
+PathLike = str | os.PathLike[str]
+
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+_DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float32": np.float32}
+_READABLE = ("BF16", "F16", "F32")
+_MAX_CONFIG_BYTES = 1 << 20
+_MAX_NAME = 512
+
+
+def save_pretrained(folder: PathLike, config: Config, params: Params, dtype: str = "bfloat16") -> None:
+    """Writes a folder that `load_pretrained` reads; an older one in its place is replaced when the new one is complete.
+
+    Args:
+        folder: to write; it may hold pretrained weights already but nothing else.
+        config: goes to config.json; `data.tokenizer` names the folder that tokenizer.json is copied from (empty: none).
+        params: nested dicts of floating arrays, numpy or (fully addressable) jax.
+        dtype: of the file, "bfloat16", "float16" or "float32".
+
+    Raises `UserError` for an unknown dtype, a folder with other files in it and a missing tokenizer.
+    """
+    target = pathlib.Path(folder).absolute()
+    if dtype not in _DTYPES:
+        raise UserError(f"the dtype of saved weights must be {', '.join(_DTYPES)}, not {dtype!r}")
+    if target.exists() and (not target.is_dir() or {f.name for f in target.iterdir()} - {CONFIG, WEIGHTS, TOKENIZER}):
+        raise UserError(f"{target} holds other files: choose a new or empty folder")
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    flat = flatten(params)
+    save_file({name: np.asarray(flat[name]).astype(_DTYPES[dtype]) for name in flat}, draft / WEIGHTS)
+    (draft / CONFIG).write_text(json.dumps(to_dict(config), indent=2) + "\n")
+    if config.data.tokenizer:
+        source = pathlib.Path(config.data.tokenizer) / TOKENIZER
+        if not source.is_file():
+            raise UserError(f"data.tokenizer: {source} does not exist")
+        shutil.copyfile(source, draft / TOKENIZER)
+    if target.exists():
+        old = target.with_name(f".{target.name}.{os.getpid()}.old")
+        os.rename(target, old)
+        os.rename(draft, target)
+        shutil.rmtree(old)
+    else:
+        os.rename(draft, target)
+
+
+def load_pretrained(folder: PathLike) -> tuple[Config, Params]:
+    """Config and float32 numpy parameters of a folder, or of a training run's workdir (its `pretrained`).
+
+    The tensors are not yet compared with a model: see `check_tree`. Raises `UserError` for missing, damaged or
+    oversized files, pickle formats and tensors that are not floating point.
+    """
+    folder = find_pretrained(folder)
+    return _load_config(folder / CONFIG), _load_weights(folder / WEIGHTS)
+
+
+def find_pretrained(folder: PathLike) -> pathlib.Path:
+    """`folder` or its subfolder `pretrained`, whichever holds model.safetensors; raises `UserError` if neither does."""
+    folder = pathlib.Path(folder)
+    for candidate in (folder, folder / "pretrained"):
+        if (candidate / WEIGHTS).is_file():
+            return candidate
+    if (folder / "checkpoints").is_dir():
+        raise UserError(f"{folder} has no weights yet: python -m astra_jax.weights export --workdir={folder} --out=...")
+    raise UserError(f"{folder} has no {WEIGHTS}: give a folder of pretrained weights or a training run's workdir")
+
+
+def _load_config(path: pathlib.Path) -> Config:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise UserError(f"{path} has more than {_MAX_CONFIG_BYTES} bytes: this is no config")
+    try:
+        tree = json.loads(path.read_text())
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} must hold a JSON object")
+    return from_config_dict(tree, path=str(path))
+
+
+def _load_weights(path: pathlib.Path) -> Params:
+    flat: dict[str, np.ndarray] = {}
+    try:
+        with safe_open(path, framework="np") as file:
+            for name in file.keys():  # noqa: SIM118 - not a dict
+                kind = file.get_slice(name).get_dtype()
+                if kind not in _READABLE:
+                    raise UserError(f"{path}: {_short(name)} is {kind}; weights must be {', '.join(_READABLE)}")
+                flat[name] = file.get_tensor(name).astype(np.float32)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error}; copy or download it again") from error
+    for name in flat:
+        parts = name.split("/")
+        inner = ("/".join(parts[:end]) for end in range(1, len(parts)))
+        if len(name) > _MAX_NAME or not all(parts) or any(prefix in flat for prefix in inner):
+            raise UserError(f"{path}: {_short(name)} is no parameter path")
+    return unflatten(flat)
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 80 else name[:77] + "...")
+
+
+def check_tree(params: Params, abstract: Params, source: PathLike = "the weights") -> None:
+    """Raises `UserError` unless `params` has exactly the paths and shapes of `abstract`, naming what differs."""
+    have, want = flatten(params), flatten(abstract)
+    problems = []
+    for text, names in (("missing", set(want) - set(have)), ("unknown", set(have) - set(want))):
+        if names:
+            problems.append(f"{len(names)} {text} ({_some(sorted(names))})")
+    shapes = [
+        f"{name} {tuple(have[name].shape)}, not {tuple(want[name].shape)}"
+        for name in sorted(set(have) & set(want))
+        if have[name].shape != want[name].shape
+    ]
+    if shapes:
+        problems.append(f"{len(shapes)} of another shape ({_some(shapes, '; ')})")
+    if problems:
+        raise UserError(f"{source} do not fit this model: {', '.join(problems)}")
+
+
+def _some(names: list[str], separator: str = ", ", limit: int = 4) -> str:
+    return separator.join(names[:limit]) + (f"{separator}..." if len(names) > limit else "")
+
+
+def fingerprint(folder: PathLike) -> str:
+    """A hash of the size, the header and samples of model.safetensors: cheap for any size, changes with retraining."""
+    path = find_pretrained(folder) / WEIGHTS
+    size = path.stat().st_size
+    digest = hashlib.sha256(struct.pack("<Q", size))
+    block, samples = 1 << 16, 64
+    with path.open("rb") as file:
+        digest.update(file.read(1 << 20))
+        for index in range(samples):
+            file.seek(max(0, (size - block) * index // (samples - 1)))
+            digest.update(file.read(block))
+    return digest.hexdigest()
+
+
+def host_tree(params: Params) -> Params:
+    """Numpy copies of jax arrays; every process must call it where arrays are spread over processes."""
+
+    def fetch(leaf: Any) -> np.ndarray:
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+            from jax.experimental import multihost_utils
+
+            return np.asarray(multihost_utils.process_allgather(leaf, tiled=True))
+        return np.asarray(leaf)
+
+    return jax.tree.map(fetch, params)

@@ -1,0 +1,1 @@
+"""Run configurations; each file's docstring holds its command and its expected result."""

@@ -1,0 +1,1 @@
+"""The built-in pose library: named actions of one to three people, made by a kinematic model (our own work)."""

@@ -1,0 +1,81 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+
+from astra_jax.config import MeshConfig
+from astra_jax.errors import UserError
+from astra_jax.training.mesh import check_batch_size, fsdp, make_mesh, match_rule, shard_batch, shardings
+
+
+def struct(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def test_minus_one_takes_the_devices_that_are_left():
+    mesh = make_mesh(MeshConfig(data=-1, fsdp=4))
+    assert dict(mesh.shape) == {"data": 2, "fsdp": 4, "context": 1, "tensor": 1}
+    assert mesh.axis_types == (AxisType.Auto,) * 4
+    assert dict(make_mesh(MeshConfig(data=1, fsdp=-1), jax.devices()[:2]).shape)["fsdp"] == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            MeshConfig(data=3),
+            "mesh data=3 fsdp=1 context=1 tensor=1 does not fit 8 devices; nearest: mesh data=4 fsdp=2",
+        ),
+        (MeshConfig(data=-1, fsdp=3), "nearest: mesh data=2 fsdp=4"),
+        (MeshConfig(data=4), "does not fit 8 devices"),
+        (MeshConfig(data=-1, fsdp=-1), "at most one of them is -1"),
+        (MeshConfig(data=0), "at least 1"),
+    ],
+)
+def test_a_mesh_that_does_not_fit_names_the_nearest(config, message):
+    with pytest.raises(UserError, match=message):
+        make_mesh(config)
+
+
+def test_fsdp_splits_the_largest_divisible_dimension():
+    mesh = make_mesh(MeshConfig(data=2, fsdp=4))
+    assert fsdp()((8, 12), mesh) == P(None, "fsdp")
+    assert fsdp()((64, 12), mesh) == P("fsdp")
+    assert fsdp()((8, 8), mesh) == P("fsdp")  # the first of equals
+    assert fsdp(first=1)((64, 8, 4), mesh) == P(None, "fsdp")
+    assert fsdp()((3, 3, 6, 16), mesh) == P(None, None, None, "fsdp")
+    assert fsdp()((7, 5), mesh) == P()
+    with pytest.raises(UserError, match=r"mesh.fsdp=4 divides no dimension of \(301, 301\)"):
+        fsdp()((301, 301), mesh)
+    assert fsdp()((301, 301), make_mesh(MeshConfig(data=8))) == P()
+
+
+def test_every_leaf_matches_exactly_one_rule():
+    mesh = make_mesh(MeshConfig(data=2, fsdp=4))
+    rules = ((r"kernel$", fsdp()), (r"bias$", P()))
+    tree = {"a": {"kernel": struct(8, 16), "bias": struct(16)}, "count": struct()}
+    placed = shardings(tree, rules, mesh)
+    assert placed["a"]["kernel"].spec == P(None, "fsdp")
+    assert placed["a"]["bias"].spec == P()
+    assert placed["count"].spec == P()
+    with pytest.raises(ValueError, match="no sharding rule matches a/scale"):
+        shardings({"a": {"scale": struct(4)}}, rules, mesh)
+    with pytest.raises(ValueError, match=r"a/kernel matches 2 sharding rules: kernel\$, a/"):
+        match_rule("a/kernel", (*rules, ("a/", P())))
+    with pytest.raises(ValueError, match=r"a/bias \(6,\) cannot be split"):
+        shardings({"a": {"bias": struct(6)}}, ((r"bias$", P("fsdp")),), mesh)
+
+
+def test_batches_are_split_over_data_and_fsdp():
+    mesh = make_mesh(MeshConfig(data=2, fsdp=4))
+    batch = {"x": np.arange(16.0).reshape(16, 1), "none": None}
+    placed = shard_batch(batch, mesh)
+    np.testing.assert_array_equal(placed["x"], batch["x"])
+    assert placed["none"] is None
+    assert {shard.data.shape for shard in placed["x"].addressable_shards} == {(2, 1)}
+    with pytest.raises(UserError, match="batch_size 12 does not divide over mesh data x fsdp = 8; nearest: 16"):
+        shard_batch({"x": np.zeros((12, 1))}, mesh)
+    with pytest.raises(UserError, match="nearest: 8"):
+        check_batch_size(3, mesh)
