@@ -110,8 +110,8 @@ def checksum(params: Mapping[str, Any]) -> str:
 
 def encode_record(prepared: Prepared) -> bytes:
     """A record's bytes. Moments become float16; `ValueError` if they are not finite there."""
-    tensors = {"target": prepared.target, "pose": prepared.pose, "references": prepared.references}
-    tensors = {name: np.asarray(value).astype(np.float16) for name, value in tensors.items()}
+    moments = {"target": prepared.target, "pose": prepared.pose, "references": prepared.references}
+    tensors: dict[str, np.ndarray] = {name: np.asarray(value).astype(np.float16) for name, value in moments.items()}
     for name, value in tensors.items():
         if not np.isfinite(value).all():
             raise ValueError(f"the moments of the {name} are not finite")

@@ -55,6 +55,8 @@ def make_dataset(
     source = open_source(config) if source is None else source
     if len(source) == 0 or (not training and len(source) < batch_size):
         raise UserError(f"the data has {len(source)} examples, fewer than one batch of {batch_size}")
+    transform: Any  # (example, rng) -> what collate takes a list of
+    collate: Any
     if config.train.objective == "autoencoder":
         transform, collate = functools.partial(pictures.random_picture, config=config), _collate_pictures
     else:

@@ -7,6 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
+from tensorflow_datasets.core import constants
 
 from astra_jax.config import Config, DataConfig
 from astra_jax.errors import UserError
@@ -55,7 +57,7 @@ def puppets_source(data: DataConfig) -> PuppetsSource:
     """
     name, _, variant = data.source.partition("/")
     variant = variant or PUPPETS_CONFIG
-    folder = pathlib.Path(data.dir or tfds.core.constants.DATA_DIR).expanduser()
+    folder = pathlib.Path(data.dir or constants.DATA_DIR).expanduser()
     make = f"`python -m data.puppets --out {folder} --config {variant}`"
     versions = sorted(
         (path.parent for path in (folder / name / variant).glob("*/dataset_info.json")),
@@ -63,17 +65,20 @@ def puppets_source(data: DataConfig) -> PuppetsSource:
     )
     if not versions:
         raise UserError(f"there is no data set {name}/{variant} in {folder}: make it with {make}")
+    again = f"delete it and make it again with {make}"
     try:
-        builder = tfds.builder_from_directory(versions[-1])
+        builder: Any = tfds.builder_from_directory(versions[-1])
+    except (OSError, ValueError, KeyError, TypeError, json_format.ParseError) as error:
+        raise UserError(f"{versions[-1]} is damaged ({error}): {again}") from error
+    try:
         records = builder.as_data_source(split=data.split, decoders={"masks": tfds.decode.SkipDecoding()})
     except ValueError as error:
         raise UserError(f"{versions[-1]} has no split {data.split!r}: set config.data.split ({error})") from error
-    except OSError as error:
-        raise UserError(f"{versions[-1]} cannot be read ({error}): make it again with {make}") from error
     try:
-        records[0], records[len(records) - 1]
+        for index in (0, len(records) - 1):
+            records[index]
     except (RuntimeError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{versions[-1]} is damaged ({error}): delete it and make it again with {make}") from error
+        raise UserError(f"{versions[-1]} is damaged ({error}): {again}") from error
     return PuppetsSource(records)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
@@ -23,7 +24,8 @@ from astra_jax.models.transformer import Transformer
 PATCH = 2  # one token is 2 x 2 latents
 
 Params = dict[str, Any]
-Pictures = UInt8[Array, "*B H W 3"] | Float[Array, "*B h w M"]
+AnyArray = Array | np.ndarray
+Pictures = UInt8[AnyArray, "... _ _ 3"] | Float[AnyArray, "... _ _ _"]
 
 
 @flax.struct.dataclass
@@ -34,17 +36,17 @@ class Inputs:
     beforehand.
     """
 
-    text_tokens: Int[Array, "B Lt"]  # T5 ids of the prompt
-    pooled_tokens: Int[Array, "B Lk"]  # CLIP ids of the prompt
-    guidance: Float[Array, " B"]
+    text_tokens: Int[AnyArray, "B Lt"]  # T5 ids of the prompt
+    pooled_tokens: Int[AnyArray, "B Lk"]  # CLIP ids of the prompt
+    guidance: Float[AnyArray, " B"]
     pose: Pictures  # the skeleton picture on the canvas
-    has_pose: Bool[Array, " B"]
+    has_pose: Bool[AnyArray, " B"]
     references: Pictures  # [B N ...] photos of the subjects, white-padded squares
-    has_reference: Bool[Array, "B N"]
-    portraits: UInt8[Array, "B N S S 3"]  # the same photos at the image encoder's size
-    phrase_tokens: Int[Array, "B N Lp"]  # T5 ids of each subject's words
-    placement: Int[Array, "B N Lp"]  # where they stand in text_tokens; -1: padding
-    has_identity: Bool[Array, "B N"]
+    has_reference: Bool[AnyArray, "B N"]
+    portraits: UInt8[AnyArray, "B N S S 3"]  # the same photos at the image encoder's size
+    phrase_tokens: Int[AnyArray, "B N Lp"]  # T5 ids of each subject's words
+    placement: Int[AnyArray, "B N Lp"]  # where they stand in text_tokens; -1: padding
+    has_identity: Bool[AnyArray, "B N"]
 
 
 @flax.struct.dataclass
@@ -132,7 +134,7 @@ class Astra:
             place=jnp.zeros((1, 1, 1)),
         )
 
-    def moments(self, params: Params, pictures: UInt8[Array, "*B H W 3"]) -> Float[Array, "*B h w M"]:
+    def moments(self, params: Params, pictures: UInt8[AnyArray, "*B H W 3"]) -> Float[Array, "*B h w M"]:
         """Raw mean and log-variance of the pictures' latents, side by side in the last axis."""
         flat = pictures.reshape(-1, *pictures.shape[-3:]).astype(jnp.float32) / 127.5 - 1
         moments = self._apply(params, "autoencoder", flat, method="encode")

@@ -42,7 +42,7 @@ def split_moments(moments: Float[Array, "*B C2"]) -> tuple[Float[Array, "*B C"],
 
 
 def sample_moments(moments: Float[Array, "*B C2"], rng: Key[Array, ""] | None) -> Float[Array, "*B C"]:
-    """Raw latents, in float32: a draw from the diagonal Gaussian `moments` (mean | logvar), or its mean for `rng=None`."""
+    """Raw latents, in float32: a draw from the diagonal Gaussian `moments` (mean | logvar); its mean for `rng=None`."""
     mean, logvar = split_moments(moments)
     if rng is None:
         return mean
@@ -54,8 +54,8 @@ def group_norm(
 ) -> Float[Array, "B H W C"]:
     """Group normalisation (arXiv 1803.08494) over height, width and the channels of a group; statistics in float32.
 
-    The statistics are folded into one multiplication and one addition a channel, so that the picture-sized array is
-    read twice (sums, then the affine map) instead of once for every step of the formula.
+    The picture is summed a channel and only the sums are brought together a group: on CPU that is faster than
+    reshaping the whole array to groups (`flax.linen.GroupNorm`), whose last axis is only a few channels wide.
     """
     batch, height, width, channels = x.shape
     wide = x.astype(jnp.float32)
@@ -245,8 +245,8 @@ class Autoencoder(nn.Module):
         for mult in config.channel_mult:
             if config.channels * mult % config.norm_groups:
                 raise UserError(
-                    f"autoencoder.norm_groups {config.norm_groups} does not divide the {config.channels * mult} channels "
-                    f"of a level (channels {config.channels} x {mult}): choose a common divisor of all levels"
+                    f"autoencoder.norm_groups {config.norm_groups} does not divide the {config.channels * mult} "
+                    f"channels of a level (channels {config.channels} x {mult}): choose a divisor of every level's"
                 )
         self.encoder = Encoder(config, self.dtype)
         self.decoder = Decoder(config, self.dtype)

@@ -188,8 +188,8 @@ def _entries(folder: Path) -> tuple[PoseEntry, ...]:
     shapes = (people.shape, size.shape, quality.shape)
     if shapes != ((len(lines),), (len(lines), 2), (len(lines),)) or people.min(initial=1) < 1:
         raise ValueError(f"{len(lines)} entries and arrays of shapes {shapes}")
-    if people.sum() != len(joints):
-        raise ValueError(f"{people.sum()} people and joints of {len(joints)}")
+    if joints.shape != (people.sum(), 17, 3):
+        raise ValueError(f"{people.sum()} people and joints of shape {joints.shape}")
     entries, groups = [], np.split(joints, np.cumsum(people)[:-1])
     for line, group, (height, width), value in zip(lines, groups, size.tolist(), quality.tolist(), strict=True):
         text = json.loads(line)

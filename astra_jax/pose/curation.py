@@ -51,6 +51,7 @@ def curate(
     Every annotated person counts, labelled or not: a picture whose third person has no joints is dropped, since its
     skeletons would not show what its captions tell.
     """
+    slug = "-".join(source.lower().split())
     entries, dropped, seen = [], collections.Counter(dict.fromkeys(_RULES, 0)), 0
     for picture in pictures:
         seen += 1
@@ -61,7 +62,7 @@ def curate(
             continue
         entries.append(
             PoseEntry(
-                id=f"{source}/{picture.id}",
+                id=f"{slug}-{picture.id}",
                 people=picture.people,
                 height=picture.height,
                 width=picture.width,

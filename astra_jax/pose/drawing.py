@@ -85,7 +85,9 @@ def _limb(canvas: np.ndarray, a: list[float], b: list[float], half_width: float,
     v = xs * (-sin / short) + ys * (cos / short)
     u2, v2 = u * u, v * v
     k = np.sqrt(u2 + v2)
-    distance = k * (k - 1) / (np.sqrt(u2 / (long * long) + v2 / (short * short)) + 1e-6)
+    gradient = np.sqrt(u2 / (long * long) + v2 / (short * short))
+    # The small terms give the centre, where both vanish, the distance -short.
+    distance = (k - 1) * (k + 1e-3) / (gradient + 1e-3 / short)
     _blend(window, distance, colour)
 
 

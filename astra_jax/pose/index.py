@@ -12,7 +12,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ BRUTE_FORCE_BELOW = 20_000  # points; there scoring every point is fast, exact a
 _SCORES_AT_ONCE = 1 << 25  # the exact search holds at most this many scores (128 MiB) at a time
 
 
+@runtime_checkable
 class NeighbourIndex(Protocol):
     """Searches fixed points by dot product."""
 
@@ -83,11 +84,14 @@ class ScannParameters:
 
     @classmethod
     def for_size(cls, points: int) -> ScannParameters:
-        """Our rule: brute force for small banks, else 2 sqrt(points) leaves, a tenth of them searched, 200 rescored."""
+        """Our rule: brute force for small banks, else sqrt(points) leaves, a fifth but at least 100 of them searched.
+
+        On 24K captions of COCO val2017 that finds 0.99 of the true 10 and 0.98 of the true 250 neighbours.
+        """
         if points < BRUTE_FORCE_BELOW:
             return cls()
-        leaves = 2 * math.isqrt(points)
-        return cls(leaves, max(leaves // 10, 16), 200)
+        leaves = math.isqrt(points)
+        return cls(leaves, min(max(leaves // 5, 100), leaves), 200)
 
 
 class ScannIndex:
@@ -195,7 +199,8 @@ def _top_k(
     vectors: Float[Array, "R D"], queries: Float[Array, "B D"], k: int
 ) -> tuple[Float[Array, "B k"], Int[Array, "B k"]]:
     scores = jnp.einsum("BD,RD->BR", queries, vectors, precision=jax.lax.Precision.HIGHEST)
-    return jax.lax.top_k(scores, k)
+    best, rows = jax.lax.top_k(scores, k)
+    return best, rows
 
 
 def _pad(

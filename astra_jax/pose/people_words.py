@@ -80,10 +80,10 @@ def count_people(prompt: str) -> int | None:
 
 def is_person(phrase: str) -> bool:
     """Whether a noun phrase names people: "the first boy" does, "a man's hat" and "a red backpack" do not."""
-    tokens = _tokens(phrase.lower().replace("'s ", " @ ").replace("’s ", " @ "))
+    tokens = _tokens(phrase)
     head_end = len(tokens)
     for i, token in enumerate(tokens):
-        clause = token.endswith("ing") and _names_person(tokens[i - 1])  # "a man riding a bike"
+        clause = _is_verb(token) and _names_person(tokens[i - 1])  # "a man riding a bike"
         if i and (clause or token in BREAKS or not token[0].isalnum()):
             if token == "of" and tokens[i - 1] in PARTS:
                 continue
@@ -128,7 +128,7 @@ def _mentions(tokens: list[str]) -> list[_Mention]:
             previous = found[-1] if found else None
             if previous and previous.end >= i - 1 and not modifiers and _compound(tokens[previous.end : i]):
                 # "woman tennis player" is one noun phrase.
-                start, modifiers = _modifiers(tokens, i, 0, through=previous.start)
+                start, modifiers = previous.start, tokens[previous.start : i]
                 found.pop()
             found.append(_mention(tokens, start, i, modifiers))
         elif token in SETS and not _set_of_something(tokens, i):
@@ -149,31 +149,24 @@ def _set_of_something(tokens: list[str], i: int) -> bool:
     return any(token in PLURAL for token in rest[:1])
 
 
-def _modifiers(tokens: list[str], noun: int, floor: int, through: int | None = None) -> tuple[int, list[str]]:
-    """Start of the noun phrase that ends with token `noun`, and its words before the noun."""
+def _modifiers(tokens: list[str], noun: int, floor: int) -> tuple[int, list[str]]:
+    """Start of the noun phrase that ends with token `noun`, not before `floor`, and its words before the noun."""
     start = noun
-    if through is not None:
-        start = through
-    while start > floor and noun - start < _REACH + 2 and through is None:
+    while start > floor and noun - start < _REACH + 2:
         word = tokens[start - 1]
         if word == "of" and start - 2 >= floor and tokens[start - 2] in PARTS:
             start -= 2
             continue
-        closes = start < noun and (tokens[start] in DETERMINERS or tokens[start] in POSSESSIVES)
-        if closes or word in BREAKS or not word[0].isalnum():
+        closed = start < noun and tokens[start] in DETERMINERS
+        if closed or word in BREAKS or not word[0].isalnum():
             break
-        if word.endswith("ing") and not (start >= floor + 2 and tokens[start - 2] in DETERMINERS):
+        if _is_verb(word) and not (start >= floor + 2 and tokens[start - 2] in DETERMINERS):
             break  # "dog watching kids" against "a smiling boy"
         start -= 1
-    words = tokens[start:noun]
-    opens = [w in DETERMINERS or w in ORDINALS or w in PARTS or _number(w) is not None for w in words]
-    if through is None and not any(opens):
-        # Bare words before a bare noun may be anything ("hugs children"): they stay where they are.
-        return noun, []
-    if through is None:
-        start += opens.index(True)
-        words = tokens[start:noun]
-    return start, words
+    opens = DETERMINERS | ORDINALS | PARTS | set(NUMBERS)
+    first = next((i for i in range(start, noun) if tokens[i] in opens or tokens[i].isdecimal()), noun)
+    # Bare words before a bare noun may be anything ("hugs children"): they stay where they are.
+    return first, tokens[first:noun]
 
 
 def _compound(between: list[str]) -> bool:
@@ -192,7 +185,7 @@ def _mention(tokens: list[str], start: int, noun: int, words: list[str]) -> _Men
     if start > 0 and tokens[start - 1] == "without":
         count = 0
     ordinal = next((word for word in words if word in ORDINALS), "")
-    kept = [word for word in words if word.endswith("ing") and word not in NO_VERB]
+    kept = [word for word in words if _is_verb(word)]
     if name == "player" and words and words[-1] not in DETERMINERS and _number(words[-1]) is None:
         kept.append(words[-1])  # "a tennis player"
     if name in ACTIVE:
@@ -244,5 +237,8 @@ def _clothes_end(words: list[str], start: int) -> int:
 
 
 def _breaks(word: str) -> bool:
-    verb = word.endswith("ing") and word not in NO_VERB
-    return verb or word in BREAKS or not word[0].isalnum() or word in ("person", "people")
+    return _is_verb(word) or word in BREAKS or not word[0].isalnum() or word in ("person", "people")
+
+
+def _is_verb(word: str) -> bool:
+    return word.endswith("ing") and word not in NO_VERB

@@ -49,7 +49,11 @@ PREPOSITIONS = _words(
     "against around between above below along beneath inside outside toward towards"
 )
 BREAKS = PREPOSITIONS | {"and", "or", "while", "as", "who", "is", "are", "was", "were", "has", "have", "it", "but"}
-NO_VERB = frozenset({"clothing", "wedding", "swimming", "ring", "earring", "matching"})
+# No actions, though they end like one.
+NO_VERB = _words(
+    "clothing wedding swimming ring earring matching something anything nothing everything thing king string morning "
+    "evening building ceiling railing living interesting"
+)
 CLOTHES = _words(
     "shirt shirts t-shirt jacket coat suit suits dress dresses hat cap helmet uniform uniforms pants jeans shorts tie "
     "skirt sweater hoodie clothes clothing outfit costume robe vest scarf glasses sunglasses shoes boots gear attire "

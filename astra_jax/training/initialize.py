@@ -63,7 +63,11 @@ def _parameters(
         flat = flatten(objective.init(rng))
         return {path: flat[path] for path in random}  # the compiler drops the others
 
-    arrays = jax.jit(init, out_shardings={path: placed[path] for path in random})(rng) if random else {}
+    # This program of hundreds of small draws runs once; on CPUs optimising it takes longer than anything else.
+    on_cpu = mesh.devices.flat[0].platform == "cpu"
+    options = {"xla_backend_optimization_level": 0} if on_cpu else None
+    placed_random = {path: placed[path] for path in random}
+    arrays = jax.jit(init, out_shardings=placed_random, compiler_options=options)(rng) if random else {}
     arrays |= {path: jax.device_put(leaf, placed[path]) for path, leaf in loaded.items()}
     return unflatten(arrays)
 

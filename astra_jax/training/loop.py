@@ -19,14 +19,15 @@ from astra_jax.training.checkpoint import Checkpoints
 from astra_jax.training.export import export
 from astra_jax.training.initialize import initialize
 from astra_jax.training.mesh import check_batch_size, make_mesh, replicated, shard_batch
-from astra_jax.training.metrics import Meter, make_writer
+from astra_jax.training.meter import Meter
+from astra_jax.training.metrics import make_writer
 from astra_jax.training.objective import Objective
 from astra_jax.training.optimizer import make_optimizer
 from astra_jax.training.partition import merge
 from astra_jax.training.signals import StopSignal
 from astra_jax.training.state import TrainState
 from astra_jax.training.step import compile_step, make_step
-from astra_jax.weights.pretrained import fingerprint
+from astra_jax.weights.pretrained import check_export, fingerprint
 
 
 def train(
@@ -119,6 +120,8 @@ def check_settings(config: Config) -> None:
     for name in ("log_every", "checkpoint_every", "sample_every", "max_skipped"):
         if getattr(settings, name) < 0:
             raise UserError(f"train.{name} must be 0 (never) or more, not {getattr(settings, name)}")
+    # These two are only used at the end, which may be days away.
+    check_export(config, settings.export_dtype)
     for name in ("context", "tensor"):
         if getattr(config.mesh, name) != 1:
             raise UserError(f"mesh.{name} must be 1: nothing is split over it; use mesh.data or mesh.fsdp")

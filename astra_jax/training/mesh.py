@@ -50,13 +50,20 @@ def _describe(sizes: Sequence[int]) -> str:
     return "mesh " + " ".join(f"{axis}={size}" for axis, size in zip(AXES, sizes, strict=True))
 
 
-def _nearest_sizes(wanted: Sequence[int], devices: int) -> list[int]:
-    """The factorisation of `devices` with the smallest sum of |log(size / wanted)|; a wanted -1 costs nothing."""
+def _nearest_sizes(wanted: Sequence[int], devices: int) -> tuple[int, ...]:
+    """The factorisation of `devices` with the smallest sum of |log(size / wanted)|; a wanted -1 costs nothing.
+
+    Of equals the one that changes the fewest axes.
+    """
     divisors = [n for n in range(1, devices + 1) if devices % n == 0]
-    fits = (sizes for sizes in itertools.product(divisors, repeat=len(wanted)) if math.prod(sizes) == devices)
-    return list(
-        min(fits, key=lambda sizes: sum(abs(math.log(s / w)) for s, w in zip(sizes, wanted, strict=True) if w != -1))
-    )
+
+    def cost(sizes: tuple[int, ...]) -> tuple[float, int]:
+        pairs = [(size, want) for size, want in zip(sizes, wanted, strict=True) if want != -1]
+        distance = sum(abs(math.log(size / want)) for size, want in pairs)
+        return round(distance, 9), sum(size != want for size, want in pairs)
+
+    products = itertools.product(divisors, repeat=len(wanted))
+    return min((sizes for sizes in products if math.prod(sizes) == devices), key=cost)
 
 
 def fsdp(first: int = 0, small: int = 2**16) -> SpecFunction:

@@ -1,6 +1,6 @@
-"""Sharding rules of the models: matrices are split over fsdp, vectors replicated.
+"""Sharding rules of the models: matrices are split over fsdp, vectors and small tables replicated.
 
-Regexes are anchored at the end, so one table serves the parameters, their averages and Adam's moments.
+Regexes are anchored at the end alone, so one table serves the parameters, their averages and Adam's moments.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from jax.sharding import PartitionSpec
 from astra_jax.training.mesh import Rules, fsdp
 
 # Scanned blocks carry a leading layer dimension, which stays whole: the scan slices it.
-_SCANNED = r"transformer/(double_blocks|single_blocks)/"
+_SCANNED = r"/(double_blocks|single_blocks|layers)/"
 
-ASTRA: Rules = (
-    (_SCANNED + r"[^/]+/kernel$", fsdp(first=1)),
-    (r"transformer/(?!double_blocks|single_blocks)([^/]+/)+kernel$", fsdp()),
-    (r"(^|/)(dsm|autoencoder|t5|clip_text|clip_vision)/([^/]+/)*kernel$", fsdp()),
-    (r"(^|/)(t5|clip_text|clip_vision)/([^/]+/)*\w*embedding$", fsdp()),
-    (r"(^|/)(bias|scale)$", PartitionSpec()),
-)
-
-# Both objectives train parts of the same tree.
 AUTOENCODER: Rules = (
     (r"(^|/)autoencoder/([^/]+/)*kernel$", fsdp()),
-    (r"(^|/)(bias|scale)$", PartitionSpec()),
+    (r"(^|/)autoencoder/([^/]+/)*(bias|scale)$", PartitionSpec()),
+)
+
+ASTRA: Rules = (
+    *AUTOENCODER,
+    (r"(^|/)(transformer|t5|clip_text|clip_vision)" + _SCANNED + r"([^/]+/)*kernel$", fsdp(first=1)),
+    (r"(^|/)(transformer|clip_vision)/(?!double_blocks/|single_blocks/|layers/)([^/]+/)+kernel$", fsdp()),
+    (r"(^|/)dsm/([^/]+/)*kernel$", fsdp()),
+    (r"(^|/)(t5|clip_text)/embedding/embedding$", fsdp()),
+    (r"(^|/)(transformer|dsm|t5|clip_text|clip_vision)/([^/]+/)*(bias|scale)$", PartitionSpec()),
+    (r"(^|/)(t5/relative_bias|clip_text/positions|clip_vision/(positions|class_token))$", PartitionSpec()),
 )

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from astra_jax.params import Params
 from astra_jax.training.mesh import Rules, shardings
@@ -17,13 +17,16 @@ from astra_jax.training.mesh import Rules, shardings
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything a checkpoint holds of the model: the trainable part alone."""
+    """Everything a checkpoint holds of the model: the trainable part alone.
 
-    step: Int[Array, ""]  # steps done, skipped ones included
+    The same structure also carries shapes and shardings in the place of arrays, so fields are not typed by shape.
+    """
+
+    step: Any  # Int[Array, ""]: steps done, skipped ones included
     params: Params
     ema: Params  # their exponential moving average
     opt_state: Any
-    rng: PRNGKeyArray  # never changes; the key of step k is fold_in(rng, k)
+    rng: Any  # PRNGKeyArray: never changes; the key of step k is fold_in(rng, k)
 
 
 def create_state(params: Params, optimizer: optax.GradientTransformation, rng: PRNGKeyArray) -> TrainState:

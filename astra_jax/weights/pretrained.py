@@ -44,22 +44,20 @@ def save_pretrained(folder: PathLike, config: Config, params: Params, dtype: str
 
     Raises `UserError` for an unknown dtype, a folder with other files in it and a missing tokenizer.
     """
+    tokenizer = check_export(config, dtype)
     target = pathlib.Path(folder).absolute()
-    if dtype not in _DTYPES:
-        raise UserError(f"the dtype of saved weights must be {', '.join(_DTYPES)}, not {dtype!r}")
     if target.exists() and (not target.is_dir() or {f.name for f in target.iterdir()} - {CONFIG, WEIGHTS, TOKENIZER}):
         raise UserError(f"{target} holds other files: choose a new or empty folder")
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     flat = flatten(params)
-    save_file({name: np.asarray(flat[name]).astype(_DTYPES[dtype]) for name in flat}, draft / WEIGHTS)
+    # In C order, because safetensors writes the memory as it lies.
+    arrays = {name: np.asarray(leaf).astype(_DTYPES[dtype], order="C") for name, leaf in flat.items()}
+    save_file(arrays, draft / WEIGHTS)
     (draft / CONFIG).write_text(json.dumps(to_dict(config), indent=2) + "\n")
-    if config.data.tokenizer:
-        source = pathlib.Path(config.data.tokenizer) / TOKENIZER
-        if not source.is_file():
-            raise UserError(f"data.tokenizer: {source} does not exist")
-        shutil.copyfile(source, draft / TOKENIZER)
+    if tokenizer is not None:
+        shutil.copyfile(tokenizer, draft / TOKENIZER)
     if target.exists():
         old = target.with_name(f".{target.name}.{os.getpid()}.old")
         os.rename(target, old)
@@ -67,6 +65,18 @@ def save_pretrained(folder: PathLike, config: Config, params: Params, dtype: str
         shutil.rmtree(old)
     else:
         os.rename(draft, target)
+
+
+def check_export(config: Config, dtype: str) -> pathlib.Path | None:
+    """The tokenizer.json that `save_pretrained` would copy; raises `UserError` where it would refuse to save."""
+    if dtype not in _DTYPES:
+        raise UserError(f"the dtype of saved weights must be {', '.join(_DTYPES)}, not {dtype!r}")
+    if not config.data.tokenizer:
+        return None
+    tokenizer = pathlib.Path(config.data.tokenizer) / TOKENIZER
+    if not tokenizer.is_file():
+        raise UserError(f"data.tokenizer: {tokenizer} does not exist")
+    return tokenizer
 
 
 def load_pretrained(folder: PathLike) -> tuple[Config, Params]:

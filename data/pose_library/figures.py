@@ -8,7 +8,19 @@ import numpy as np
 from jaxtyping import Float
 
 from data.pose_library.actions.base import Group, Solo
-from data.pose_library.kinematics import INDEX, Body, forward, inside, jitter, mirror, project, reach, visibility
+from data.pose_library.kinematics import (
+    MIRROR,
+    Body,
+    Number,
+    anchor,
+    forward,
+    inside,
+    jitter,
+    mirror,
+    project,
+    reach,
+    visibility,
+)
 
 _LIMB_END = {"left_arm": 9, "right_arm": 10, "left_leg": 15, "right_leg": 16}
 
@@ -32,27 +44,30 @@ class Figures:
         return np.concatenate([low, high])
 
 
-def solo_figure(
-    action: Solo, rng: np.random.Generator | None = None, *, flip: bool = False, yaw: float = 0.0,
-    body: Body | None = None, degrees: float = 4.0,
-) -> Figures:  # fmt: skip
-    """One person doing `action`, turned by `yaw` degrees more; jittered if there is an `rng`."""
-    return group_figure(None, action, rng, flip=flip, yaw=yaw, body=body, degrees=degrees)
+def figures(
+    action: Solo | Group,
+    rng: np.random.Generator | None = None,
+    *,
+    flip: bool = False,
+    yaw: Number = 0,
+    body: Body | None = None,
+) -> Figures:
+    """The people of `action`, ordered left to right by neck x.
 
-
-def group_figure(
-    group: Group | None, solo: Solo | None = None, rng: np.random.Generator | None = None, *, flip: bool = False,
-    yaw: float = 0.0, body: Body | None = None, degrees: float = 2.5,
-) -> Figures:  # fmt: skip
-    """The people of `group` (or of `solo`), ordered left to right by neck x; the whole group turned by `yaw` degrees."""
-    if group is not None:
-        poses = [place.pose for place in group.places]
+    Args:
+      action: what they do.
+      rng: moves the angles a little (those of a group less, so that hands still meet); None keeps the plain pose.
+      flip: swaps left and right.
+      yaw: turns all of them together, degrees to the viewer's right.
+      body: proportions instead of the action's own; solo actions only.
+    """
+    if isinstance(action, Solo):
+        group, poses = None, [action.pose if body is None else replace(action.pose, body=body)]
     else:
-        assert solo is not None
-        poses = [solo.pose if body is None else replace(solo.pose, body=body)]
+        group, poses = action, [place.pose for place in action.places]
     elevation = poses[0].elevation if group is None else group.elevation
     if rng is not None:
-        poses = [jitter(pose, rng, degrees) for pose in poses]
+        poses = [jitter(pose, rng, 4 if group is None else 2.5) for pose in poses]
         elevation += float(rng.uniform(0, 5))
     joints = [forward(pose) for pose in poses]
     if group is not None:
@@ -77,8 +92,6 @@ def group_figure(
 
 def _mirrored(people: Float[np.ndarray, "P 17 3"]) -> Float[np.ndarray, "P 17 3"]:
     """World joints seen in a mirror: x changes sign, left joints become right ones."""
-    from data.pose_library.kinematics import MIRROR
-
     return people[:, MIRROR] * np.array([-1, 1, 1])
 
 
@@ -103,9 +116,9 @@ def _assemble(group: Group, joints: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _point(joints: Float[np.ndarray, "17 3"], name: str) -> Float[np.ndarray, "3"]:
-    """A joint, or "hips", "neck", "knees", "ankles": the middle of both."""
+    """A joint, "chest", or "hips", "neck", "knees", "ankles": the middle of both."""
     middle = {"hips": (11, 12), "neck": (5, 6), "knees": (13, 14), "ankles": (15, 16)}
-    return joints[list(middle[name])].mean(0) if name in middle else joints[INDEX[name]]
+    return joints[list(middle[name])].mean(0) if name in middle else anchor(joints, name, 1)
 
 
 def _hidden(xy: Float[np.ndarray, "P 17 2"], depth: Float[np.ndarray, "P 17"]) -> np.ndarray:

@@ -9,6 +9,7 @@ Control of Human Movement"; the child's proportions and the points of the head a
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -47,10 +48,13 @@ CHILD = Body(
 )  # fmt: skip
 
 # Points of an adult's head from the top of the neck: (left, up, forward), and where each of them looks.
-_HEAD = np.array([[0, 0.055, 0.065], [0.02, 0.078, 0.052], [-0.02, 0.078, 0.052], [0.046, 0.065, 0], [-0.046, 0.065, 0]])
+_HEAD = np.array(
+    [[0, 0.055, 0.065], [0.02, 0.078, 0.052], [-0.02, 0.078, 0.052], [0.046, 0.065, 0], [-0.046, 0.065, 0]]
+)
 _LOOK = np.array([[0, 0, 1], [0.5, 0, 0.87], [-0.5, 0, 0.87], [0.97, 0, 0.26], [-0.97, 0, 0.26]])
 
-Angles = tuple[float, float]  # (raise, plane) of a bone, degrees
+Number = int | float  # spelled out: the test suite's type checker takes no int for a float
+Angles = tuple[Number, Number]  # (raise, plane) of a bone, degrees
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Reach:
     """
 
     anchor: str
-    offset: tuple[float, float, float] = (0, 0, 0)
+    offset: tuple[Number, Number, Number] = (0, 0, 0)
     pole: Angles = (60, -30)
 
 
@@ -98,30 +102,30 @@ class Pose:
     right_arm: Limb = HANG
     left_leg: Limb = STAND
     right_leg: Limb = STAND
-    yaw: float = 0
-    lean: float = 0
-    side: float = 0
-    twist: float = 0
-    hip_roll: float = 0
-    nod: float = 0
-    tilt: float = 0
-    turn: float = 0
-    air: float = 0
-    elevation: float = 0
+    yaw: Number = 0
+    lean: Number = 0
+    side: Number = 0
+    twist: Number = 0
+    hip_roll: Number = 0
+    nod: Number = 0
+    tilt: Number = 0
+    turn: Number = 0
+    air: Number = 0
+    elevation: Number = 0
     body: Body = field(default=ADULT)
 
 
-def _yaw(a: float) -> Float[np.ndarray, "3 3"]:
+def _yaw(a: Number) -> Float[np.ndarray, "3 3"]:
     c, s = np.cos(np.radians(a)), np.sin(np.radians(a))
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
 
 
-def _lean(a: float) -> Float[np.ndarray, "3 3"]:
+def _lean(a: Number) -> Float[np.ndarray, "3 3"]:
     c, s = np.cos(np.radians(a)), np.sin(np.radians(a))
     return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
 
 
-def _side(a: float) -> Float[np.ndarray, "3 3"]:
+def _side(a: Number) -> Float[np.ndarray, "3 3"]:
     c, s = np.cos(np.radians(a)), np.sin(np.radians(a))
     return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
 
@@ -133,7 +137,11 @@ def direction(angles: Angles, side: int) -> Float[np.ndarray, "3"]:
 
 
 def two_bone(
-    root: Float[np.ndarray, "3"], target: Float[np.ndarray, "3"], pole: Float[np.ndarray, "3"], upper: float, lower: float
+    root: Float[np.ndarray, "3"],
+    target: Float[np.ndarray, "3"],
+    pole: Float[np.ndarray, "3"],
+    upper: float,
+    lower: float,
 ) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
     """Middle and end joint of a chain from `root` towards `target`, bent towards `pole`; both bones keep their length.
 
@@ -168,26 +176,41 @@ def forward(pose: Pose) -> Float[np.ndarray, "17 3"]:
     joints[5:7] = neck + np.array([[body.shoulder, 0, 0], [-body.shoulder, 0, 0]]) @ torso.T
     joints[:5] = neck + torso @ [0, body.neck, 0] + (_HEAD * body.head) @ head.T
 
-    def solve(limb: Limb, root: int, side: int, upper: float, lower: float, frame: np.ndarray) -> None:
-        middle, end = root + 2, root + 4
-        if isinstance(limb, Aim):
-            frame = heading if limb.world else frame
-            joints[middle] = joints[root] + upper * (frame @ direction(limb.upper, side))
-            joints[end] = joints[middle] + lower * (frame @ direction(limb.lower, side))
-        else:
-            target = anchor(joints, limb.anchor, side) + frame @ (np.array(limb.offset) * [side, 1, 1])
-            pole = frame @ direction(limb.pole, side)
-            joints[middle], joints[end] = two_bone(joints[root], target, pole, upper, lower)
-
     legs = [(pose.left_leg, 11, 1), (pose.right_leg, 12, -1)]
     arms = [(pose.left_arm, 5, 1), (pose.right_arm, 6, -1)]
-    # Aimed limbs first: a reaching limb may reach for them.
-    for limb, root, side in sorted(legs, key=lambda item: isinstance(item[0], Reach)):
-        solve(limb, root, side, body.thigh, body.shin, heading)
-    for limb, root, side in sorted(arms, key=lambda item: isinstance(item[0], Reach)):
-        solve(limb, root, side, body.upper_arm, body.forearm, torso)
+    for limb, root, side in sorted(legs, key=_turn):
+        _solve(joints, limb, root, side, (body.thigh, body.shin), (heading, heading))
+    for limb, root, side in sorted(arms, key=_turn):
+        _solve(joints, limb, root, side, (body.upper_arm, body.forearm), (torso, heading))
     joints[:, 1] += pose.air - np.min(joints[:, 1] - CLEARANCE)
     return joints * body.height
+
+
+def _turn(item: tuple[Limb, int, int]) -> int:
+    """Aimed limbs are solved first, then those that reach for the body, then those that reach for another limb."""
+    limb = item[0]
+    if isinstance(limb, Aim):
+        return 0
+    return 2 if limb.anchor.endswith(("elbow", "wrist", "knee", "ankle")) else 1
+
+
+def _solve(
+    joints: np.ndarray,
+    limb: Limb,
+    root: int,
+    side: int,
+    bones: tuple[float, float],
+    frames: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """Writes the middle and end joint of the limb that starts at `root`; frames are the limb's own and the heading."""
+    frame, middle, end = frames[0], root + 2, root + 4
+    if isinstance(limb, Aim):
+        frame = frames[1] if limb.world else frame
+        joints[middle] = joints[root] + bones[0] * (frame @ direction(limb.upper, side))
+        joints[end] = joints[middle] + bones[1] * (frame @ direction(limb.lower, side))
+    else:
+        target = anchor(joints, limb.anchor, side) + frame @ (np.array(limb.offset) * [side, 1, 1])
+        joints[middle], joints[end] = two_bone(joints[root], target, frame @ direction(limb.pole, side), *bones)
 
 
 def anchor(joints: Float[np.ndarray, "17 3"], name: str, side: int) -> Float[np.ndarray, "3"]:
@@ -204,51 +227,51 @@ def anchor(joints: Float[np.ndarray, "17 3"], name: str, side: int) -> Float[np.
 def mirror(pose: Pose) -> Pose:
     """The same pose seen in a mirror: left and right change places."""
 
-    def flip(limb: Limb) -> Limb:
-        if isinstance(limb, Aim):
-            return limb
-        name = limb.anchor
-        for a, b in (("left_", "right_"), ("right_", "left_")):
-            if limb.anchor.startswith(a):
-                name = b + limb.anchor.removeprefix(a)
-        return replace(limb, anchor=name)
-
     return replace(
-        pose, left_arm=flip(pose.right_arm), right_arm=flip(pose.left_arm), left_leg=flip(pose.right_leg),
-        right_leg=flip(pose.left_leg), yaw=-pose.yaw, side=-pose.side, twist=-pose.twist, hip_roll=-pose.hip_roll,
+        pose, left_arm=_flipped(pose.right_arm), right_arm=_flipped(pose.left_arm), left_leg=_flipped(pose.right_leg),
+        right_leg=_flipped(pose.left_leg), yaw=-pose.yaw, side=-pose.side, twist=-pose.twist, hip_roll=-pose.hip_roll,
         tilt=-pose.tilt, turn=-pose.turn,
     )  # fmt: skip
 
 
-def jitter(pose: Pose, rng: np.random.Generator, degrees: float = 4.0) -> Pose:
-    """`pose` with every angle moved by a normal of `degrees` cut at two deviations (points of reach: 1 % of height).
+def _flipped(limb: Limb) -> Limb:
+    if isinstance(limb, Aim):
+        return limb
+    for a, b in (("left_", "right_"), ("right_", "left_")):
+        if limb.anchor.startswith(a):
+            return replace(limb, anchor=b + limb.anchor.removeprefix(a))
+    return limb
 
-    The two bones of a limb move together plus a small part of their own, so that knees and elbows keep their side.
+
+def jitter(pose: Pose, rng: np.random.Generator, degrees: Number = 4) -> Pose:
+    """`pose` with every angle moved by a normal of `degrees` cut at two deviations.
+
+    Points of reach move by about 1 % of the height. The two bones of a limb move together plus a small part of
+    their own, so that knees and elbows keep their side.
     """
-
-    def noise(scale: float = 1.0) -> float:
-        return float(np.clip(rng.normal(), -2, 2) * degrees * scale)
-
-    def move(limb: Limb, scale: float) -> Limb:
-        if isinstance(limb, Reach):
-            offset = tuple(o + noise(0.01 / 4) for o in limb.offset)
-            return replace(limb, offset=offset, pole=(limb.pole[0] + noise(), limb.pole[1] + noise()))
-        r, p = noise(scale), noise(scale)
-        upper = (limb.upper[0] + r, limb.upper[1] + p)
-        lower = (limb.lower[0] + r + noise(scale / 2), limb.lower[1] + p + noise(scale / 2))
-        return replace(limb, upper=upper, lower=lower)
-
-    return replace(
-        pose, left_arm=move(pose.left_arm, 1.3), right_arm=move(pose.right_arm, 1.3), left_leg=move(pose.left_leg, 0.8),
-        right_leg=move(pose.right_leg, 0.8), yaw=pose.yaw + noise(1.5), lean=pose.lean + noise(0.6),
-        side=pose.side + noise(0.6), twist=pose.twist + noise(), nod=pose.nod + noise(), tilt=pose.tilt + noise(),
-        turn=pose.turn + noise(2),
-    )  # fmt: skip
+    turns = {"yaw": 1.5, "lean": 0.6, "side": 0.6, "twist": 1, "nod": 1, "tilt": 1, "turn": 2}  # in `degrees`
+    limbs = {"left_arm": 1.3, "right_arm": 1.3, "left_leg": 0.8, "right_leg": 0.8}
+    moved: dict[str, Any] = {name: _moved(getattr(pose, name), rng, share * degrees) for name, share in limbs.items()}
+    turned = {name: getattr(pose, name) + _noise(rng, share * degrees) for name, share in turns.items()}
+    return replace(pose, **moved, **turned)
 
 
-def reach(
-    joints: Float[np.ndarray, "17 3"], limb: str, target: Float[np.ndarray, "3"]
-) -> Float[np.ndarray, "17 3"]:
+def _noise(rng: np.random.Generator, scale: Number) -> float:
+    return float(np.clip(rng.normal(), -2, 2) * scale)
+
+
+def _moved(limb: Limb, rng: np.random.Generator, degrees: Number) -> Limb:
+    if isinstance(limb, Reach):
+        x, y, z = (o + _noise(rng, degrees / 500) for o in limb.offset)
+        pole = (limb.pole[0] + _noise(rng, degrees), limb.pole[1] + _noise(rng, degrees))
+        return replace(limb, offset=(x, y, z), pole=pole)
+    r, p = _noise(rng, degrees), _noise(rng, degrees)
+    upper = (limb.upper[0] + r, limb.upper[1] + p)
+    lower = (limb.lower[0] + r + _noise(rng, degrees / 2), limb.lower[1] + p + _noise(rng, degrees / 2))
+    return replace(limb, upper=upper, lower=lower)
+
+
+def reach(joints: Float[np.ndarray, "17 3"], limb: str, target: Float[np.ndarray, "3"]) -> Float[np.ndarray, "17 3"]:
     """`joints` with one limb ("left_arm", "right_leg", ...) led to `target`, bent the way it was; bones keep length."""
     root = {"left_arm": 5, "right_arm": 6, "left_leg": 11, "right_leg": 12}[limb]
     a, b, c = joints[root], joints[root + 2], joints[root + 4]
@@ -260,7 +283,7 @@ def reach(
 
 
 def project(
-    joints: Float[np.ndarray, "*people 17 3"], elevation: float = 0.0
+    joints: Float[np.ndarray, "*people 17 3"], elevation: Number = 0
 ) -> tuple[Float[np.ndarray, "*people 17 2"], Float[np.ndarray, "*people 17"]]:
     """Orthographic picture of world joints by a camera `elevation` degrees above the horizon: xy (y down), depth.
 
@@ -272,7 +295,7 @@ def project(
 
 
 def visibility(
-    pose: Pose, xy: Float[np.ndarray, "17 2"], depth: Float[np.ndarray, "17"], elevation: float = 0.0
+    pose: Pose, xy: Float[np.ndarray, "17 2"], depth: Float[np.ndarray, "17"], elevation: Number = 0
 ) -> Int[np.ndarray, "17"]:
     """COCO visibility by the person's own body: 1 for face points that look away and limbs behind the torso, else 2."""
     v = np.full(17, 2)

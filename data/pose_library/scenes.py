@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from data.pose_library.actions import GROUPS, SOLOS, Solo
-from data.pose_library.figures import Figures, group_figure, solo_figure
+from data.pose_library.figures import Figures, figures
 from data.pose_library.kinematics import ADULT, CHILD
 
 SPLITS = ("train", "test")
@@ -75,11 +75,11 @@ def sample_scene(rng: np.random.Generator, people: int, split: str = "train") ->
         seed = _pose_seed(rng, split)
         pose_rng = np.random.default_rng(seed)
         flip = group.mirror and pose_rng.random() < 0.5
-        figures = group_figure(group, rng=pose_rng, flip=flip, yaw=pose_rng.uniform(-1, 1) * group.spread)
-        joints, depth = _fit(figures, pose_rng)
+        drawn = figures(group, pose_rng, flip=flip, yaw=pose_rng.uniform(-1, 1) * group.spread)
+        joints, depth = _fit(drawn, pose_rng)
         order = tuple(int(i) for i in np.argsort(depth[:, [5, 6, 11, 12]].mean(1), kind="stable"))
         clause = group.clauses[rng.integers(len(group.clauses))]
-        return Scene(group.name, joints, depth, figures.facing, None, clause, order, seed)
+        return Scene(group.name, joints, depth, drawn.facing, None, clause, order, seed)
     while True:  # ends soon: nine (or one) in ten combinations are of the split, and most of them fit
         actions = _combination(rng, people)
         if people > 1 and held_out(action.name for action in actions) != (split == "test"):
@@ -104,19 +104,19 @@ def _combination(rng: np.random.Generator, people: int) -> list[Solo]:
 def _side_by_side(rng: np.random.Generator, actions: list[Solo], seed: int) -> Scene | None:
     """The actions from left to right, nobody before anybody else; None if they would be too small."""
     pose_rng, people = np.random.default_rng(seed), len(actions)
-    figures, near = [], pose_rng.uniform(0.94, 1.06, people)
+    row, near = [], pose_rng.uniform(0.94, 1.06, people)
     for action in actions:
         body = CHILD if pose_rng.random() < 0.2 else ADULT
         flip = action.mirror and pose_rng.random() < 0.5
         yaw = pose_rng.uniform(-1, 1) * action.spread
-        figures.append(solo_figure(action, pose_rng, flip=flip, yaw=yaw, body=body))
+        row.append(figures(action, pose_rng, flip=flip, yaw=yaw, body=body))
     if people == 1:
-        joints, depth = _fit(figures[0], pose_rng)
+        joints, depth = _fit(row[0], pose_rng)
     else:
-        joints, depth = _row(figures, near, pose_rng)
+        joints, depth = _row(row, near, pose_rng)
         if depth is None:
             return None
-    facing = np.concatenate([f.facing for f in figures])
+    facing = np.concatenate([f.facing for f in row])
     neck = joints[:, 5:7, 0].mean(1)
     if np.any(np.diff(neck) <= 0):  # a neck that leans over its neighbour's: the names would change places
         return None
@@ -125,31 +125,31 @@ def _side_by_side(rng: np.random.Generator, actions: list[Solo], seed: int) -> S
     return Scene("+".join(a.name for a in actions), joints, depth, facing, clauses, None, order, seed)
 
 
-def _fit(figures: Figures, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _fit(drawn: Figures, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """One person, or people acting together, on the unit canvas: as high as 68 to 94 % of it, or as wide as 94 %."""
-    left, top, right, bottom = figures.box
+    left, top, right, bottom = drawn.box
     scale = min(rng.uniform(0.7, 0.94) / (bottom - top), 0.94 / (right - left))
     free = np.array([1 - scale * (right - left), 1 - scale * (bottom - top)]) - 0.04
     shift = 0.02 + np.array([rng.uniform(0.25, 0.75), rng.uniform(0.5, 0.95)]) * free
-    return _placed(figures.people, scale, shift - scale * np.array([left, top])), figures.depth * scale
+    return _placed(drawn.people, scale, shift - scale * np.array([left, top])), drawn.depth * scale
 
 
 def _row(
-    figures: list[Figures], near: Float[np.ndarray, "P"], rng: np.random.Generator
+    row: list[Figures], near: Float[np.ndarray, "P"], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """People beside each other on one ground, the nearer ones larger and lower; no depth if they would be too small."""
-    boxes = np.stack([f.box * n for f, n in zip(figures, near, strict=True)])
+    boxes = np.stack([f.box * n for f, n in zip(row, near, strict=True)])
     drop = 0.35 * (near - 1)  # a nearer person stands lower in the picture
     widths, top, bottom = boxes[:, 2] - boxes[:, 0], (boxes[:, 1] + drop).min(), (boxes[:, 3] + drop).max()
     limit = min(0.96 / widths.sum(), 0.95 / (bottom - top))
     scale = limit * rng.uniform(0.9, 1.0)
-    if scale < SMALLEST[len(figures)]:
+    if scale < SMALLEST[len(row)]:
         return boxes, None
     free = 0.96 - scale * widths.sum()
-    gaps = rng.dirichlet(np.full(len(figures) + 1, 4.0)) * free
+    gaps = rng.dirichlet(np.full(len(row) + 1, 4.0)) * free
     y = 0.02 + rng.uniform(0.5, 0.95) * (0.96 - scale * (bottom - top)) - scale * top
     x, joints, depth = 0.02, [], []
-    for i, figure in enumerate(figures):
+    for i, figure in enumerate(row):
         x += gaps[i]
         shift = np.array([x - scale * boxes[i, 0], y + scale * drop[i]])
         joints.append(_placed(figure.people, scale * near[i], shift))

@@ -12,7 +12,7 @@ from astra_jax.cli import run
 from astra_jax.errors import UserError
 
 _OUT = flags.DEFINE_string("out", None, "the TFDS data_dir to write to; the data set goes into its folder puppets/")
-_CONFIG = flags.DEFINE_string("config", "full", "full (20,000 scenes to train on, 500 to test) or small (64 and 16)")
+_CONFIG = flags.DEFINE_string("config", "full", "full (10,000 scenes to train on, 500 to test) or small (64 and 16)")
 
 
 def main(argv: Sequence[str]) -> None:

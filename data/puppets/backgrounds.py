@@ -5,55 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from data.puppets.palette import RGB
-
-
-class _Sheet:
-    """A square picture drawn in unit coordinates, with a random generator for the jitter."""
-
-    def __init__(self, side: int, rng: np.random.Generator):
-        self.side, self.rng = side, rng
-        self.image = Image.new("RGB", (side, side))
-        self.draw = ImageDraw.Draw(self.image)
-
-    def u(self, low: float, high: float) -> float:
-        return float(self.rng.uniform(low, high))
-
-    def tint(self, colour: RGB, amount: int = 8) -> RGB:
-        return tuple(int(np.clip(c + self.rng.integers(-amount, amount + 1), 0, 255)) for c in colour)  # type: ignore[return-value]
-
-    def gradient(self, top: RGB, bottom: RGB, y0: float = 0.0, y1: float = 1.0) -> None:
-        a, b = round(y0 * self.side), max(round(y1 * self.side), round(y0 * self.side) + 1)
-        mix = np.linspace(0, 1, b - a)[:, None]
-        column = (np.asarray(top) * (1 - mix) + np.asarray(bottom) * mix).astype(np.uint8)[:, None]
-        self.image.paste(Image.fromarray(column).resize((self.side, b - a), Image.Resampling.NEAREST), (0, a))
-
-    def polygon(self, points: list[tuple[float, float]], colour: RGB) -> None:
-        self.draw.polygon([(x * self.side, y * self.side) for x, y in points], fill=colour)
-
-    def box(self, x0: float, y0: float, x1: float, y1: float, colour: RGB, round_: float = 0.0) -> None:
-        s = self.side
-        self.draw.rounded_rectangle((x0 * s, y0 * s, x1 * s, y1 * s), radius=round_ * s, fill=colour)
-
-    def disc(self, x: float, y: float, rx: float, colour: RGB, ry: float | None = None) -> None:
-        s, ry = self.side, rx if ry is None else ry
-        self.draw.ellipse(((x - rx) * s, (y - ry) * s, (x + rx) * s, (y + ry) * s), fill=colour)
-
-    def hills(self, level: float, height: float, colour: RGB, waves: float = 1.5) -> None:
-        """Ground from a wavy horizon at `level` down to the lower edge."""
-        x = np.linspace(0, 1, 40)
-        y = level - height * np.sin(2 * np.pi * (waves * x + self.u(0, 1)))
-        self.polygon([*zip(x.tolist(), y.tolist(), strict=True), (1, 1), (0, 1)], colour)
-
-    def spread(self, n: int, margin: float = 0.0) -> list[float]:
-        """`n` positions across the picture, evenly spread and shaken."""
-        step = (1 + 2 * margin) / n
-        return [-margin + step * (i + self.u(0.2, 0.8)) for i in range(n)]
+from data.puppets.sheet import Sheet
 
 
-def _beach(s: _Sheet) -> None:
+def _beach(s: Sheet) -> None:
     sea = s.u(0.42, 0.5)
     s.gradient((150, 214, 248), (214, 240, 252), 0, sea)
     s.disc(s.u(0.1, 0.9), s.u(0.1, 0.2), 0.075, (255, 238, 150))
@@ -65,7 +22,7 @@ def _beach(s: _Sheet) -> None:
     s.polygon([(x - 0.06, sea), (x + 0.1, sea), (x + 0.07, sea + 0.03), (x - 0.03, sea + 0.03)], (190, 90, 70))
 
 
-def _forest(s: _Sheet) -> None:
+def _forest(s: Sheet) -> None:
     s.gradient((190, 222, 178), (150, 198, 140))
     for x in s.spread(7, 0.05):
         w = s.u(0.02, 0.035)
@@ -75,7 +32,7 @@ def _forest(s: _Sheet) -> None:
     s.hills(0.76, 0.015, s.tint((96, 142, 76)))
 
 
-def _snow(s: _Sheet) -> None:
+def _snow(s: Sheet) -> None:
     s.gradient((176, 196, 220), (222, 232, 242))
     s.hills(0.6, 0.05, (206, 220, 236))
     for x in s.spread(4):
@@ -88,7 +45,7 @@ def _snow(s: _Sheet) -> None:
         s.disc(s.u(0, 1), s.u(0, 0.95), s.u(0.006, 0.012), (255, 255, 255))
 
 
-def _street(s: _Sheet) -> None:
+def _street(s: Sheet) -> None:
     s.gradient((196, 214, 228), (228, 232, 232))
     x = -0.05
     while x < 1:
@@ -105,7 +62,7 @@ def _street(s: _Sheet) -> None:
         s.box(float(x), 0.905, float(x) + 0.16, 0.925, (240, 236, 216))
 
 
-def _living_room(s: _Sheet) -> None:
+def _living_room(s: Sheet) -> None:
     s.gradient(s.tint((240, 214, 190)), s.tint((236, 206, 180)))
     s.gradient((186, 136, 96), (166, 116, 80), 0.74, 1)
     s.box(0, 0.72, 1, 0.745, (252, 244, 234))
@@ -119,7 +76,7 @@ def _living_room(s: _Sheet) -> None:
     s.disc(0.5, 0.9, 0.44, s.tint((176, 92, 96)), 0.075)
 
 
-def _night(s: _Sheet) -> None:
+def _night(s: Sheet) -> None:
     s.gradient((16, 20, 58), (66, 62, 120))
     for _ in range(34):
         s.disc(s.u(0, 1), s.u(0, 0.7), s.u(0.004, 0.009), (250, 246, 210))
@@ -129,7 +86,7 @@ def _night(s: _Sheet) -> None:
     s.hills(0.78, 0.025, (38, 52, 70))
 
 
-def _desert(s: _Sheet) -> None:
+def _desert(s: Sheet) -> None:
     s.gradient((252, 206, 140), (254, 234, 190))
     s.disc(s.u(0.15, 0.85), s.u(0.12, 0.25), 0.09, (255, 248, 214))
     s.hills(0.58, 0.06, (230, 166, 100), 1.0)
@@ -143,7 +100,7 @@ def _desert(s: _Sheet) -> None:
         s.box(x, y - 0.16, x + 0.085, y - 0.13, green, 0.014)
 
 
-def _park(s: _Sheet) -> None:
+def _park(s: Sheet) -> None:
     s.gradient((160, 212, 244), (216, 238, 246))
     _clouds(s, 2)
     for x in s.spread(3, 0.05):
@@ -155,25 +112,26 @@ def _park(s: _Sheet) -> None:
     s.polygon([(0.3 + s.u(-0.1, 0.1), 0.69), (0.4, 0.69), (0.8, 1), (0.35, 1)], (228, 208, 164))
 
 
-def _clouds(s: _Sheet, n: int) -> None:
+def _clouds(s: Sheet, n: int) -> None:
     for x in s.spread(n):
         y, w = s.u(0.08, 0.24), s.u(0.05, 0.075)
         for dx, r in ((-1.1, 0.65), (0, 1), (1.1, 0.7)):
             s.disc(x + dx * w, y, w * r, (252, 253, 255), w * r * 0.62)
 
 
-def _mountains(s: _Sheet) -> None:
+def _mountains(s: Sheet) -> None:
     s.gradient((172, 206, 240), (226, 236, 246))
     for x in s.spread(3, 0.1):
         h, w, level = s.u(0.35, 0.5), s.u(0.26, 0.34), 0.74
         s.polygon([(x, level - h), (x + w, level), (x - w, level)], s.tint((136, 140, 168)))
         cap = 0.3
-        s.polygon([(x, level - h), (x + w * cap, level - h * (1 - cap)), (x + 0.03, level - h * (1 - cap) - 0.02),
-                   (x - 0.02, level - h * (1 - cap) + 0.02), (x - w * cap, level - h * (1 - cap))], (250, 252, 255))  # fmt: skip
+        snow = level - h * (1 - cap)
+        edge = [(x + w * cap, snow), (x + 0.03, snow - 0.02), (x - 0.02, snow + 0.02), (x - w * cap, snow)]
+        s.polygon([(x, level - h), *edge], (250, 252, 255))
     s.hills(0.74, 0.015, s.tint((150, 180, 116)))
 
 
-def _kitchen(s: _Sheet) -> None:
+def _kitchen(s: Sheet) -> None:
     s.gradient((214, 236, 228), (214, 236, 228))
     for y in np.arange(0.0, 0.72, 0.09):
         s.box(0, float(y), 1, float(y) + 0.008, (240, 248, 244))
@@ -191,7 +149,7 @@ def _kitchen(s: _Sheet) -> None:
     s.box(x + 0.02, 0.1, x + 0.18, 0.26, (252, 222, 130))
 
 
-def _stage(s: _Sheet) -> None:
+def _stage(s: Sheet) -> None:
     s.gradient((70, 44, 66), (110, 66, 84))
     for k in range(3):
         for side in (0, 1):
@@ -205,7 +163,7 @@ def _stage(s: _Sheet) -> None:
     s.disc(x, 0.87, 0.38, (236, 208, 150), 0.07)
 
 
-def _gym(s: _Sheet) -> None:
+def _gym(s: Sheet) -> None:
     s.gradient((226, 226, 214), (214, 214, 204))
     s.box(0, 0.5, 1, 0.6, s.tint((60, 120, 184)))
     x = s.u(0.15, 0.7)
@@ -218,7 +176,7 @@ def _gym(s: _Sheet) -> None:
         s.polygon([(0.2 * k, 0.72), (0.2 * k + 0.012, 0.72), (0.3 * k - 0.24, 1), (0.3 * k - 0.26, 1)], (240, 196, 140))
 
 
-def _garden(s: _Sheet) -> None:
+def _garden(s: Sheet) -> None:
     s.gradient((186, 224, 246), (222, 240, 248))
     for x in np.arange(s.u(-0.1, 0), 1, 0.1):
         s.polygon([(float(x), 0.4), (float(x) + 0.035, 0.34), (float(x) + 0.07, 0.4), (float(x) + 0.07, 0.76),
@@ -232,7 +190,7 @@ def _garden(s: _Sheet) -> None:
         s.disc(x, y, 0.008, (250, 190, 60))
 
 
-def _moon(s: _Sheet) -> None:
+def _moon(s: Sheet) -> None:
     s.gradient((10, 10, 22), (30, 28, 48))
     for _ in range(26):
         s.disc(s.u(0, 1), s.u(0, 0.65), s.u(0.004, 0.008), (255, 255, 255))
@@ -246,7 +204,7 @@ def _moon(s: _Sheet) -> None:
         s.disc(x, y, w, (142, 142, 152), w * 0.35)
 
 
-def _bridge(s: _Sheet) -> None:
+def _bridge(s: Sheet) -> None:
     s.gradient((252, 176, 150), (250, 222, 190))
     s.disc(s.u(0.2, 0.8), 0.46, 0.11, (255, 236, 170))
     s.gradient((110, 130, 170), (140, 150, 180), 0.5, 0.76)
@@ -260,7 +218,7 @@ def _bridge(s: _Sheet) -> None:
     s.box(0, 0.76, 1, 1, s.tint((150, 146, 150)))
 
 
-def _library(s: _Sheet) -> None:
+def _library(s: Sheet) -> None:
     s.gradient((116, 78, 54), (116, 78, 54))
     books = ((180, 84, 74), (88, 124, 150), (206, 174, 104), (104, 140, 104), (156, 120, 150), (222, 210, 186))
     for row in range(4):
@@ -273,7 +231,7 @@ def _library(s: _Sheet) -> None:
     s.gradient((150, 110, 80), (126, 90, 64), 0.78, 1)
 
 
-BACKGROUNDS: dict[str, Callable[[_Sheet], None]] = {
+BACKGROUNDS: dict[str, Callable[[Sheet], None]] = {
     "on the beach": _beach,
     "in a forest": _forest,
     "in a snowy field": _snow,
@@ -294,7 +252,7 @@ BACKGROUNDS: dict[str, Callable[[_Sheet], None]] = {
 
 
 def paint_background(name: str, rng: np.random.Generator, side: int) -> Image.Image:
-    """A square RGB picture, `side` pixels wide, of the place `name`. Raises `KeyError` for a place not in `BACKGROUNDS`."""
-    sheet = _Sheet(side, rng)
+    """A square RGB picture of the place `name`, `side` pixels wide; `KeyError` for a place not in `BACKGROUNDS`."""
+    sheet = Sheet(side, rng)
     BACKGROUNDS[name](sheet)
     return sheet.image

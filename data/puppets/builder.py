@@ -29,7 +29,7 @@ not in `train`."""
 class PuppetsConfig(tfds.core.BuilderConfig):
     """How many scenes, how wide in pixels, from which seed, drawn by how many processes."""
 
-    train: int = 20_000
+    train: int = 10_000
     test: int = 500
     size: int = 128
     seed: int = 0
@@ -39,10 +39,11 @@ class PuppetsConfig(tfds.core.BuilderConfig):
 class Puppets(tfds.core.GeneratorBasedBuilder):
     """Builder of the data set `puppets`."""
 
+    builder_config: PuppetsConfig
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012
-    BUILDER_CONFIGS = [  # noqa: RUF012
-        PuppetsConfig(name="full", description="20,000 scenes to train on, 500 to test."),
+    RELEASE_NOTES = {"1.0.0": "First version."}
+    BUILDER_CONFIGS = [
+        PuppetsConfig(name="full", description="10,000 scenes to train on, 500 to test."),
         PuppetsConfig(name="small", description="64 and 16 scenes.", train=64, test=16, processes=1),
     ]
     # Nothing is downloaded. TFDS would look for a file of checksums by way of importlib_resources, which it does not
@@ -83,7 +84,8 @@ class Puppets(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[int, dict]]]:
         del dl_manager
         config = self.builder_config
-        return {"train": self._generate_examples("train", config.train), "test": self._generate_examples("test", config.test)}
+        scenes = {"train": config.train, "test": config.test}
+        return {split: self._generate_examples(split, count) for split, count in scenes.items()}
 
     def _generate_examples(self, split: str, scenes: int) -> Iterator[tuple[int, dict[str, Any]]]:
         config = self.builder_config

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageChops, ImageDraw
-from scipy.spatial import ConvexHull, QhullError
 
 from data.puppets import palette
 from data.puppets.palette import RGB
 
 SUPERSAMPLING = 4
-_CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 16, False)), np.sin(np.linspace(0, 2 * np.pi, 16, False))], -1)
+_ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], -1)
 
 Points = Float[np.ndarray, "N 2"]
 
@@ -56,14 +56,15 @@ class Canvas:
         self.line = max(1.0, 0.55 * SUPERSAMPLING * self.size / 128)  # width of an outline in fine pixels
 
     def paint(self, shapes: list[Shape], label: int) -> None:
-        """Paints the shapes as one part: all outlines first, so that no line crosses the part."""
+        """Paints the shapes as one part, whose outlines come first so that none crosses it; label 0 leaves no mark."""
         for shape in shapes:
             if shape.outlined:
                 self._outline(shape, label)
         for shape in shapes:
             points = shape.points.ravel().tolist()
             self._draw.polygon(points, fill=shape.colour)
-            self._draw_labels.polygon(points, fill=label)
+            if label:
+                self._draw_labels.polygon(points, fill=label)
             if shape.texture is not None and shape.texture.pattern != "plain":
                 self._texture(shape.points, shape.texture)
 
@@ -72,7 +73,8 @@ class Canvas:
         closed = points + points[:4]
         width = max(1, round(2 * self.line))
         self._draw.line(closed, fill=palette.outline(shape.colour), width=width, joint="curve")
-        self._draw_labels.line(closed, fill=label, width=width, joint="curve")
+        if label:
+            self._draw_labels.line(closed, fill=label, width=width, joint="curve")
 
     def _texture(self, points: Points, texture: Texture) -> None:
         low = np.maximum(np.floor(points.min(0)).astype(int), 0)
@@ -91,18 +93,19 @@ class Canvas:
 
     def owners(self, people: int) -> UInt8[np.ndarray, "S S"]:
         """For every pixel the label that covers most of it: 0 the background, 1 to `people` a person."""
-        fine = np.asarray(self.labels).reshape(self.size, SUPERSAMPLING, self.size, SUPERSAMPLING)
-        shares = [np.sum(fine == label, axis=(1, 3), dtype=np.uint8) for label in range(people + 1)]
-        return np.argmax(np.stack(shares), axis=0).astype(np.uint8)
+        labels = np.asarray(self.labels)
+        masks = [Image.fromarray(np.where(labels == label, np.uint8(255), np.uint8(0))) for label in range(people + 1)]
+        return np.argmax(np.stack([np.asarray(mask.reduce(SUPERSAMPLING)) for mask in masks]), axis=0).astype(np.uint8)
 
 
 def hull(*circles: tuple[Float[np.ndarray, "2"], float]) -> Points:
-    """The convex outline around circles (centre, radius): a tapered capsule for two of them."""
-    points = np.concatenate([centre + radius * _CIRCLE for centre, radius in circles])
-    try:
-        return points[ConvexHull(points).vertices]
-    except QhullError:  # all points on a line: the part is seen exactly edge on
-        return points
+    """The convex outline around circles (centre, radius): a tapered capsule for two of them.
+
+    In each of 24 directions it has the point of the circle that reaches farthest (the hull's support function).
+    """
+    centres, radii = np.array([centre for centre, _ in circles]), np.array([radius for _, radius in circles])
+    farthest = np.argmax(_CIRCLE @ centres.T + radii, axis=1)
+    return centres[farthest] + radii[farthest, None] * _CIRCLE
 
 
 def ellipse(

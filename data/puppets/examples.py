@@ -14,9 +14,9 @@ from PIL import Image
 
 from data.pose_library.scenes import Scene, sample_scene
 from data.puppets.backgrounds import BACKGROUNDS, paint_background
-from data.puppets.body import Body
-from data.puppets.canvas import SUPERSAMPLING
-from data.puppets.drawing import draw_scene
+from data.puppets.body import ANKLES, Body
+from data.puppets.canvas import SUPERSAMPLING, Canvas
+from data.puppets.drawing import draw_scene, person_parts
 from data.puppets.identity import Identity, sample_identity
 from data.puppets.prompts import write_prompt
 
@@ -56,7 +56,7 @@ def make_example(seed: int, split: str, index: int, size: int = 128) -> Example:
     if split not in SPLITS:
         raise ValueError(f"split must be one of {tuple(SPLITS)}, not {split!r}")
     rng = np.random.default_rng([seed, SPLITS[split], index])
-    scene = sample_scene(rng, 1 + int(rng.choice(3, p=PEOPLE)), split)
+    scene = fit(sample_scene(rng, 1 + int(rng.choice(3, p=PEOPLE)), split))
     identities = [sample_identity(rng, _kind(rng, joints), split) for joints in solid_joints(scene)]
     background = list(BACKGROUNDS)[int(rng.integers(len(BACKGROUNDS)))]
     kinds = [identity.kind for identity in identities]
@@ -79,14 +79,18 @@ def draw_portrait(
     while True:
         scene = sample_scene(rng, 1, split)
         joints = solid_joints(scene)[0]
-        if scene.name != avoid and is_child(joints) == (who.kind in ("boy", "girl")) and _shows_face(joints):
+        if scene.name == avoid or is_child(joints) != (who.kind in ("boy", "girl")) or not _shows_looks(joints):
+            continue
+        low, high = extent(joints)
+        if np.diff(high - low) > 0:  # a person lying or in the splits would be small on a square
             break
-    low, high = extent(joints)
-    scale = 0.96 / float(np.max(high - low))
+    scale = 0.98 / float(np.max(high - low))
     joints = (joints - np.append((low + high) / 2, 0.0)) * scale + np.array([0.5, 0.5, 0.0])
     side = size * SUPERSAMPLING
-    picture, _ = draw_scene(joints[None] * size, [who], Image.new("RGB", (side, side), _PORTRAIT_GROUND))
-    return picture
+    canvas = Canvas(Image.new("RGB", (side, side), _PORTRAIT_GROUND))
+    for part in person_parts(Body.from_joints(joints * canvas.fine), who):
+        canvas.paint(part, 0)
+    return canvas.picture()
 
 
 def solid_joints(scene: Scene) -> Float[np.ndarray, "P 17 3"]:
@@ -94,27 +98,40 @@ def solid_joints(scene: Scene) -> Float[np.ndarray, "P 17 3"]:
     return np.concatenate([scene.people[..., :2], scene.depth[..., None]], axis=-1)
 
 
+def fit(scene: Scene) -> Scene:
+    """The scene moved, and made smaller if it must be, so that heads and hats are inside the canvas."""
+    corners = [extent(joints) for joints in solid_joints(scene)]
+    low, high = np.min([c[0] for c in corners], axis=0), np.max([c[1] for c in corners], axis=0)
+    scale = min(1.0, 0.99 / float(np.max(high - low)))
+    shift = np.clip(0.0, 0.005 - scale * low, 0.995 - scale * high)
+    people = scene.people.copy()
+    people[..., :2] = people[..., :2] * scale + shift
+    return dataclasses.replace(scene, people=people, depth=scene.depth * scale)
+
+
 def extent(joints: Float[np.ndarray, "17 3"]) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
     """Lower and upper corner of what a person with these joints, and an average hat, covers."""
     body = Body.from_joints(joints)
-    limbs = joints[5:, :2]
-    head = body.head_centre[:2] + 0.25 * body.head_radius * body.head.up[:2]
-    low = np.minimum(limbs.min(0) - 0.2 * body.unit, head - 1.3 * body.head_radius)
-    high = np.maximum(limbs.max(0) + 0.2 * body.unit, head + 1.3 * body.head_radius)
+    toes = [joints[ANKLES[side], :2] + 0.25 * body.unit * body.toe(side)[:2] for side in (0, 1)]
+    limbs = np.concatenate([joints[5:, :2], toes])
+    head = body.head_centre[:2] + 0.3 * body.head_radius * body.head.up[:2]
+    low = np.minimum(limbs.min(0) - 0.2 * body.unit, head - 1.4 * body.head_radius)
+    high = np.maximum(limbs.max(0) + 0.2 * body.unit, head + 1.4 * body.head_radius)
     return low, high
 
 
 def is_child(joints: Float[np.ndarray, "17 3"]) -> bool:
     """Whether the proportions are a child's: a large head over a short torso."""
-    body = Body.from_joints(joints)
-    return float(np.linalg.norm(joints[3] - joints[4])) > _CHILD_HEAD * body.unit
+    torso = np.linalg.norm(joints[[5, 6]].mean(0) - joints[[11, 12]].mean(0))
+    return bool(np.linalg.norm(joints[3] - joints[4]) > _CHILD_HEAD * torso)
 
 
-def _shows_face(joints: Float[np.ndarray, "17 3"]) -> bool:
-    """Whether the head is turned to the viewer and upright, and no hand or elbow covers it."""
+def _shows_looks(joints: Float[np.ndarray, "17 3"]) -> bool:
+    """Whether head and chest are turned to the viewer and upright, and no hand or elbow covers the face."""
     body = Body.from_joints(joints)
     near = np.linalg.norm(joints[7:11, :2] - body.head_centre[:2], axis=1).min() / body.head_radius
-    return bool(body.head.forward[2] > 0.3 and body.head.up[1] < -0.6 and near > 1.5)
+    upright = body.head.up[1] < -0.6 and body.torso.up[1] < -0.6
+    return bool(upright and body.head.forward[2] > 0.3 and body.torso.forward[2] > 0.0 and near > 1.5)
 
 
 def png(pixels: UInt8[np.ndarray, "S S 3"] | UInt8[np.ndarray, "S S"]) -> bytes:

@@ -9,6 +9,7 @@ from data.puppets import palette
 from data.puppets.body import Body
 from data.puppets.canvas import Points, Shape, ellipse, hull
 from data.puppets.identity import Identity
+from data.puppets.palette import Number
 
 _DOMES = ("cap", "beanie", "sunhat", "tophat")
 Parts = list[list[Shape]]
@@ -31,26 +32,26 @@ class Head:
         self.nod = float(frame.forward[:2] @ self.down)
         self.ahead = float(frame.forward[2])  # 1 looks at the viewer, -1 away
 
-    def flat(self, a: float, b: float) -> Point:
+    def flat(self, a: Number, b: Number) -> Point:
         """The point `a` to the right and `b` down in the plane of the picture."""
         return self.centre + self.radius * (a * self.right + b * self.down)
 
-    def solid(self, left: float, up: float, forward: float) -> tuple[Point, float]:
+    def solid(self, left: Number, up: Number, forward: Number) -> tuple[Point, float]:
         """Where a point of the head in its own axes lies, and its depth relative to the head's centre in radii."""
         frame = self.body.head
         offset = left * frame.left + up * frame.up + forward * frame.forward
         return self.centre + self.radius * offset[:2], float(offset[2])
 
-    def disc(self, a: float, b: float, rx: float, ry: float) -> Points:
+    def disc(self, a: Number, b: Number, rx: Number, ry: Number) -> Points:
         """An ellipse in the plane of the picture."""
         return ellipse(self.flat(a, b), self.radius * rx * self.right, self.radius * ry * self.down)
 
-    def arc(self, start: float, end: float, radius: float, n: int = 18) -> Points:
+    def arc(self, start: Number, end: Number, radius: Number, n: int = 18) -> Points:
         """Points of a circle around the head between two angles in degrees, 0 up and positive to the right."""
         angles = np.radians(np.linspace(start, end, n))
         return np.stack([self.flat(radius * np.sin(t), -radius * np.cos(t)) for t in angles])
 
-    def blob(self, *points: tuple[tuple[float, float, float], float]) -> tuple[Points, float]:
+    def blob(self, *points: tuple[tuple[Number, Number, Number], Number]) -> tuple[Points, float]:
         """The hull of balls (point of the head, radius) and its mean depth."""
         placed = [(self.solid(*point), radius) for point, radius in points]
         outline = hull(*((point, radius * self.radius) for (point, _), radius in placed))
@@ -148,7 +149,8 @@ def _face(head: Head, who: Identity) -> Parts:
                             outlined=False)])  # fmt: skip
     if who.beard == "moustache":
         lip, _ = head.solid(0, -0.36, 0.95)
-        parts.append([Shape(ellipse(lip, 0.36 * r * max(head.ahead, 0.5) * head.right, 0.13 * r * head.down, 12), hair)])
+        across = 0.36 * r * max(head.ahead, 0.5) * head.right
+        parts.append([Shape(ellipse(lip, across, 0.13 * r * head.down, 12), hair)])
     smile = np.array([[-1, -0.35], [-0.5, 0.3], [0, 0.5], [0.5, 0.3], [1, -0.35], [0, -0.05]])
     points = mouth + r * (smile[:, :1] * width * head.right + smile[:, 1:] * 0.26 * head.down)
     parts.append([Shape(points, (176, 40, 52) if who.beard == "none" else (238, 130, 130), outlined=False)])
@@ -178,8 +180,9 @@ def _hat(head: Head, who: Identity) -> Parts:
         return [[Shape(head.disc(0, -0.42, 1.95, 0.36), colour)], [Shape(head.arc(-65, 65, 1.22), colour)],
                 [Shape(_strip(head, 1.0, -0.72, -0.46), palette.CLOTHES[who.extra_colour])]]  # fmt: skip
     if who.hat == "tophat":
+        band = Shape(_strip(head, 0.86, -0.85, -0.58), palette.CLOTHES[who.extra_colour], outlined=False)
         return [[Shape(head.disc(0, -0.5, 1.4, 0.26), colour)], [Shape(_strip(head, 0.86, -1.75, -0.55), colour)],
-                [Shape(_strip(head, 0.86, -0.85, -0.58), palette.CLOTHES[who.extra_colour], outlined=False)]]  # fmt: skip
+                [band]]  # fmt: skip
     if who.hat == "headband":
         return [[Shape(_strip(head, 1.04, -0.68, -0.36), colour)]]
     if who.hat == "bow":
@@ -193,7 +196,7 @@ def _hat(head: Head, who: Identity) -> Parts:
     raise ValueError(f"unknown hat {who.hat!r}")
 
 
-def _strip(head: Head, half_width: float, top: float, bottom: float) -> Points:
+def _strip(head: Head, half_width: Number, top: Number, bottom: Number) -> Points:
     """A band across the head, a little bent downwards in its middle."""
     upper = [head.flat(x * half_width, top + 0.07 * (1 - x * x)) for x in np.linspace(-1, 1, 7)]
     lower = [head.flat(x * half_width, bottom + 0.07 * (1 - x * x)) for x in np.linspace(1, -1, 7)]

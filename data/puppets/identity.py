@@ -127,7 +127,7 @@ def sample_identity(rng: np.random.Generator, kind: str, split: str = "train") -
             return identity
 
 
-def _choose(rng: np.random.Generator, values: tuple[str, ...], weights: tuple[float, ...] | None = None) -> str:
+def _choose(rng: np.random.Generator, values: tuple[str, ...], weights: tuple[int, ...] | None = None) -> str:
     p = None if weights is None else np.asarray(weights, dtype=np.float64) / sum(weights)
     return values[int(rng.choice(len(values), p=p))]
 

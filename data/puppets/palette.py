@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 RGB = tuple[int, int, int]
+Number = int | float
 
 CLOTHES: dict[str, RGB] = {
     "red": (222, 38, 45),
@@ -45,7 +46,7 @@ HAIR: dict[str, RGB] = {
 }
 
 
-def shade(colour: RGB, factor: float) -> RGB:
+def shade(colour: RGB, factor: Number) -> RGB:
     """`colour` darkened by a factor below 1, or lightened towards white by one above 1 (2 is white)."""
     if factor <= 1.0:
         return tuple(round(c * factor) for c in colour)  # type: ignore[return-value]

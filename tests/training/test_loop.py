@@ -97,16 +97,13 @@ def test_initial_weights_come_from_folders(tmp_path):
     config = make_config(steps=1, initialize_from=sources, optimizer=OptimizerConfig(learning_rate=0.0))
     state = run(tmp_path / "second", config)
     assert same(state.params["head"], first.ema["head"])
-    np.testing.assert_array_equal(
-        load_pretrained(tmp_path / "second")[1]["features"]["kernel"], part["features"]["kernel"]
-    )
+    assert same(load_pretrained(tmp_path / "second")[1]["features"], part["features"])
     # The same weights elsewhere are the same run; other weights are not.
     (tmp_path / "part").rename(tmp_path / "moved")
     moved = dataclasses.replace(config.train, initialize_from=(sources[0], str(tmp_path / "moved")))
     run(tmp_path / "second", dataclasses.replace(config, train=moved))
-    save_pretrained(
-        tmp_path / "moved", make_config(), {"features": {"kernel": np.zeros((8, 16), np.float32)}}, "float32"
-    )
+    part["features"]["kernel"] += 1
+    save_pretrained(tmp_path / "moved", make_config(), part, "float32")
     with pytest.raises(UserError, match="are not those that the run in .* started from"):
         run(tmp_path / "second", dataclasses.replace(config, train=moved))
 
@@ -142,6 +139,7 @@ def test_data_that_ends_is_refused(tmp_path):
     ("settings", "message"),
     [
         ({"steps": 0}, "train.steps must be at least 1"),
+        ({"export_dtype": "int4"}, "must be bfloat16, float16, float32, not 'int4'"),
         ({"keep": 0}, "train.keep must be at least 1"),
         ({"log_every": -1}, "train.log_every must be 0"),
         ({"mesh": MeshConfig(data=1, tensor=2)}, "mesh.tensor must be 1"),

@@ -26,7 +26,7 @@ def test_minus_one_takes_the_devices_that_are_left():
     [
         (
             MeshConfig(data=3),
-            "mesh data=3 fsdp=1 context=1 tensor=1 does not fit 8 devices; nearest: mesh data=4 fsdp=2",
+            "mesh data=3 fsdp=1 context=1 tensor=1 does not fit 8 devices; nearest: mesh data=8 fsdp=1",
         ),
         (MeshConfig(data=-1, fsdp=3), "nearest: mesh data=2 fsdp=4"),
         (MeshConfig(data=4), "does not fit 8 devices"),

@@ -30,6 +30,14 @@ def test_round_trip(tmp_path, name, dtype):
     assert {p.name for p in tmp_path.iterdir()} == {"words", "out"}  # no drafts
 
 
+def test_transposed_arrays_keep_their_values(tmp_path):
+    kernel = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    save_pretrained(tmp_path / "out", Config(), {"kernel": kernel, "scalar": np.float32(3)}, "float32")
+    _, params = load_pretrained(tmp_path / "out")
+    np.testing.assert_array_equal(params["kernel"], kernel)
+    assert params["scalar"] == 3
+
+
 def test_saving_replaces_weights_but_never_other_files(tmp_path):
     save_pretrained(tmp_path / "out", Config(), PARAMS, "float32")
     first = fingerprint(tmp_path / "out")

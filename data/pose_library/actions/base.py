@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 
-from data.pose_library.kinematics import Pose, Reach
+from data.pose_library.kinematics import Angles, Number, Pose, Reach
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Solo:
     more: tuple[str, ...]
     pose: Pose
     mirror: bool = True
-    spread: float = 18
+    spread: Number = 18
 
     @property
     def people(self) -> int:
@@ -42,9 +42,9 @@ class Place:
     """
 
     pose: Pose
-    x: float = 0.0
-    z: float = 0.0
-    pin: tuple[str, int, str, tuple[float, float, float]] | None = None
+    x: Number = 0
+    z: Number = 0
+    pin: tuple[str, int, str, tuple[Number, Number, Number]] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Link:
     limb: str
     to: int
     joint: str
-    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    offset: tuple[Number, Number, Number] = (0, 0, 0)
     both: bool = False
 
 
@@ -72,8 +72,8 @@ class Group:
     places: tuple[Place, ...]
     links: tuple[Link, ...] = ()
     mirror: bool = True
-    spread: float = 8
-    elevation: float = 0
+    spread: Number = 8
+    elevation: Number = 0
 
     @property
     def people(self) -> int:
@@ -87,7 +87,7 @@ class Group:
         return tuple(chain((f"{who} {clause}" for clause in self.clauses), self.more))
 
 
-def hold(anchor: str, out: float = 0.0, up: float = 0.0, forth: float = 0.0, pole: tuple[float, float] = (60, -30)) -> Reach:
+def hold(anchor: str, out: Number = 0, up: Number = 0, forth: Number = 0, pole: Angles = (60, -30)) -> Reach:
     """A limb that reaches `anchor` plus (outwards, up, forwards) in hundredths of the body height."""
     return Reach(anchor, (out / 100, up / 100, forth / 100), pole)
 

@@ -1,0 +1,125 @@
+"""What a user asks for: one request a line of JSON, checked before anything is computed.
+
+    {"prompt": "a man waving hello and a woman dancing, on the beach",
+     "subjects": [{"phrase": "a man", "image": "man.png"}, {"phrase": "a woman", "image": "woman.png"}],
+     "pose": "auto", "people": 2, "seed": 7, "num_images": 2}
+
+Only `prompt` is needed. `pose` is "auto" (retrieved by the prompt), "none", or a file: OpenPose or COCO keypoints
+(.json) or a skeleton picture. `people` overrides the number of people read from the prompt. File names are relative to
+the folder of the request file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from astra_jax.errors import UserError
+
+MAX_LINE = 1 << 20  # characters
+MAX_PROMPT = 10_000  # characters
+MAX_IMAGES = 1000  # of one request
+
+
+@dataclasses.dataclass(frozen=True)
+class SubjectRequest:
+    """One subject: its words in the prompt and a photo of it."""
+
+    phrase: str
+    image: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A checked request; the files it names are not opened yet. `name` tells it in messages and file names."""
+
+    prompt: str
+    subjects: tuple[SubjectRequest, ...] = ()
+    pose: str = "auto"
+    people: int | None = None
+    seed: int = 0
+    num_images: int = 1
+    name: str = "request"
+
+
+def parse_request(fields: Any, folder: pathlib.Path, name: str = "request") -> Request:
+    """A `Request` from a decoded JSON object; file names are relative to `folder`.
+
+    Raises `UserError` for unknown or missing keys and for values of a wrong type or out of range.
+    """
+    if not isinstance(fields, dict):
+        raise UserError(f'{name}: must be a JSON object like {{"prompt": ...}}, not {_short(fields)}')
+    known = [field.name for field in dataclasses.fields(Request) if field.name != "name"]
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise UserError(f"{name}: unknown key {unknown[0]!r}; a request has {', '.join(known)}")
+
+    def get(key: str, kind: type, default: Any) -> Any:
+        value = fields.get(key, default)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise UserError(f"{name}: {key!r} must be {_KINDS[kind]}, not {_short(value)}")
+        return default if value is None else value
+
+    prompt = get("prompt", str, "").strip()
+    if not prompt:
+        raise UserError(f"{name}: 'prompt' is missing or empty")
+    if len(prompt) > MAX_PROMPT:
+        raise UserError(f"{name}: the prompt has {len(prompt)} characters, {MAX_PROMPT} is the most")
+    pose = get("pose", str, "auto")
+    if pose not in ("auto", "none"):
+        pose = str(folder / pathlib.Path(pose).expanduser())
+    people, seed, images = get("people", int, None), get("seed", int, 0), get("num_images", int, 1)
+    if people is not None and people < 0:
+        raise UserError(f"{name}: 'people' must not be negative, but is {people}")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"{name}: 'seed' must be from 0 to {2**32 - 1}, not {seed}")
+    if not 1 <= images <= MAX_IMAGES:
+        raise UserError(f"{name}: 'num_images' must be from 1 to {MAX_IMAGES}, not {images}")
+    subjects = tuple(_subject(subject, folder, name) for subject in get("subjects", list, []))
+    return Request(prompt, subjects, pose, people, seed, images, name)
+
+
+_KINDS = {str: "a text", int: "a whole number", list: "a list"}
+
+
+def _subject(fields: Any, folder: pathlib.Path, name: str) -> SubjectRequest:
+    if not isinstance(fields, dict) or set(fields) != {"phrase", "image"}:
+        raise UserError(f'{name}: a subject is {{"phrase": ..., "image": ...}}, not {_short(fields)}')
+    phrase, image = fields["phrase"], fields["image"]
+    if not (isinstance(phrase, str) and phrase.strip() and isinstance(image, str) and image):
+        raise UserError(f"{name}: a subject's phrase and image must be texts, not {_short(fields)}")
+    return SubjectRequest(phrase.strip(), folder / pathlib.Path(image).expanduser())
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def read_requests(path: pathlib.Path) -> Iterator[Request | UserError]:
+    """The requests of a JSONL file, one a line; a bad line gives the error that names it in place of a request.
+
+    Raises `UserError` for a file that cannot be read. Empty lines are passed over.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
+                name = f"{path.name} line {number}"
+                if len(line) > MAX_LINE:
+                    raise UserError(f"{name}: longer than {MAX_LINE} bytes: this is no request file")
+                if line.strip():
+                    yield _parse_line(line, path.parent, name)
+    except OSError as error:
+        raise UserError(f"--requests {path}: {error.strerror}") from error
+
+
+def _parse_line(line: bytes, folder: pathlib.Path, name: str) -> Request | UserError:
+    try:
+        return parse_request(json.loads(line), folder, name)
+    except UserError as error:
+        return error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        return UserError(f"{name}: no JSON: {error}")

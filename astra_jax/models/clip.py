@@ -1,0 +1,154 @@
+"""CLIP's two encoders (arXiv 2103.00020) as far as they are read here: pooled text and image tokens.
+
+Both are pre-norm transformers with the GELU approximation x * sigmoid(1.702 x). Neither projects into CLIP's common
+space: FLUX.1 takes the text feature before the projection, the identity adapter (XVerse, arXiv 2506.21416) the image
+tokens before the last block.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
+
+from astra_jax.config import ClipTextConfig, ClipVisionConfig
+from astra_jax.errors import UserError
+from astra_jax.models.attention import attend
+
+_EPS = 1e-5
+# Of the pictures CLIP was trained on, red, green and blue on a scale of 1.
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def clip_normalise(pictures: UInt8[Array, "*B S S 3"]) -> Float[Array, "*B S S 3"]:
+    """Float32 pictures with CLIP's channel means taken off and divided by its channel deviations."""
+    return (jnp.asarray(pictures, jnp.float32) / 255.0 - jnp.asarray(CLIP_MEAN)) / jnp.asarray(CLIP_STD)
+
+
+def quick_gelu(x: Float[Array, "*B C"]) -> Float[Array, "*B C"]:
+    """OpenAI's approximation of the GELU: `x * sigmoid(1.702 x)`."""
+    return x * jax.nn.sigmoid(1.702 * x)
+
+
+def causal_bias(length: int) -> Float[np.ndarray, "1 1 L L"]:
+    """What to add to attention logits so that no position reads a later one."""
+    later = np.triu(np.ones((length, length), bool), k=1)
+    return np.where(later, np.finfo(np.float32).min, np.float32(0.0))[None, None]
+
+
+def _norm(dtype: Any, name: str) -> nn.LayerNorm:
+    return nn.LayerNorm(epsilon=_EPS, dtype=dtype, use_fast_variance=False, name=name)
+
+
+class ClipBlock(nn.Module):
+    """Self-attention and an MLP, each behind a layer norm and with a residual connection."""
+
+    heads: int
+    mlp_dim: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B L C"], bias: Float[Array, "1 1 L L"] | None
+    ) -> tuple[Float[Array, "B L C"], None]:
+        """The next hidden state, as `nn.scan` wants it: the carry and no output a layer."""
+        batch, length, width = x.shape
+        normed = _norm(self.dtype, "norm1")(x)
+        query, key, value = (
+            nn.Dense(width, dtype=self.dtype, name=name)(normed).reshape(batch, length, self.heads, -1)
+            for name in ("q", "k", "v")
+        )
+        mixed = attend(query, key, value, bias=bias).reshape(batch, length, width)
+        x = x + nn.Dense(width, dtype=self.dtype, name="out")(mixed)
+        hidden = nn.Dense(self.mlp_dim, dtype=self.dtype, name="fc1")(_norm(self.dtype, "norm2")(x))
+        return x + nn.Dense(width, dtype=self.dtype, name="fc2")(quick_gelu(hidden)), None
+
+
+def _layers(config: ClipTextConfig | ClipVisionConfig, count: int, dtype: Any) -> Any:
+    """`count` blocks as one scanned module: parameters under `layers/` have a leading axis of `count`."""
+    if config.width % config.heads:
+        raise UserError(f"CLIP's width {config.width} does not divide into {config.heads} heads: change one of them")
+    scanned = nn.scan(
+        ClipBlock,
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType] (flax documents it, its annotation lacks it)
+        length=count,
+    )
+    return scanned(config.heads, config.mlp_dim, dtype, name="layers")
+
+
+class ClipTextEncoder(nn.Module):
+    """CLIP's causal text encoder. `dtype` is that of the computation; norms and softmax use float32."""
+
+    config: ClipTextConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, tokens: Int[Array, "B L"]) -> Float[Array, "B C"]:
+        """The feature [B, width], after the final norm, at the first end-of-text token (the last id of the vocabulary).
+
+        A text without that token is read at its first position. Raises `UserError` for texts longer than
+        `config.length`.
+        """
+        config = self.config
+        length = tokens.shape[1]
+        if length > config.length:
+            raise UserError(f"CLIP reads at most {config.length} tokens, not {length}: cut the text")
+        embedding_init = nn.initializers.normal(0.02)
+        embed = nn.Embed(
+            config.vocab_size, config.width, dtype=self.dtype, embedding_init=embedding_init, name="embedding"
+        )
+        shape = (config.length, config.width)
+        positions = self.param("positions", nn.initializers.normal(0.01), shape, jnp.float32)
+        x = embed(tokens) + positions[:length].astype(self.dtype)
+        x, _ = _layers(config, config.layers, self.dtype)(x, jnp.asarray(causal_bias(length)))
+        ends = jnp.argmax(tokens == config.vocab_size - 1, axis=1)
+        pooled = jnp.take_along_axis(x, ends[:, None, None], axis=1)[:, 0]
+        return _norm(self.dtype, "norm_out")(pooled)
+
+
+class ClipVisionEncoder(nn.Module):
+    """CLIP's vision transformer up to, and without, its last block.
+
+    `config.layers` counts blocks as published (24 for ViT-L/14), at least two; the last one and the norm behind it are
+    never read, so they have no parameters here: those under `layers/` have a leading axis of `config.layers - 1`.
+    `dtype` is that of the computation; norms and softmax use float32.
+    """
+
+    config: ClipVisionConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, pictures: Float[Array, "B S S 3"]) -> Float[Array, "B T C"]:
+        """The tokens that enter the last block, `hidden_states[-2]`: the class token, then the patches row by row.
+
+        `pictures` are `clip_normalise`d squares of `config.image_size` pixels. Raises `UserError` for another size and
+        for a config whose patches do not tile its pictures.
+        """
+        config = self.config
+        batch, size = pictures.shape[:2]
+        if config.layers < 2 or config.image_size % config.patch:
+            raise UserError(
+                f"clip_vision needs two layers or more (not {config.layers}) and an image_size that is a multiple of "
+                f"patch (not {config.image_size} and {config.patch})"
+            )
+        if size != config.image_size:
+            raise UserError(f"CLIP's image encoder reads pictures of {config.image_size} pixels, not {size}")
+        patch_shape = (config.patch, config.patch)
+        patches = nn.Conv(
+            config.width, patch_shape, patch_shape, "VALID", use_bias=False, dtype=self.dtype, name="patches"
+        )(pictures.astype(self.dtype))
+        patches = patches.reshape(batch, -1, config.width)
+        normal = nn.initializers.normal(0.02)
+        first = self.param("class_token", normal, (config.width,), jnp.float32)
+        positions = self.param("positions", normal, (1 + patches.shape[1], config.width), jnp.float32)
+        first = jnp.broadcast_to(first.astype(self.dtype), (batch, 1, config.width))
+        x = jnp.concatenate([first, patches], axis=1) + positions.astype(self.dtype)
+        x, _ = _layers(config, config.layers - 1, self.dtype)(_norm(self.dtype, "norm_in")(x), None)
+        return x

@@ -1,0 +1,193 @@
+"""AstraPipeline: prompts and photos in, pictures out.
+
+    pipe = AstraPipeline.from_pretrained("pretrained/puppets", pose_bank="data/pose_library/bank")
+    for result in pipe([Request("a man waving, on the beach", subjects=(SubjectRequest("a man", path),))]):
+        result.picture
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
+
+from astra_jax.config import Config
+from astra_jax.errors import UserError
+from astra_jax.flow.sampler import euler, initial_noise
+from astra_jax.flow.schedule import schedule
+from astra_jax.inputs.example import Example, Prepared, Subject
+from astra_jax.inputs.photos import load_photo
+from astra_jax.inputs.requests import Request
+from astra_jax.inputs.tokenizer import TextTokenizer, load_tokenizer
+from astra_jax.inputs.transforms import arrays, check_sizes, prepare, stack
+from astra_jax.models.astra import PATCH, Astra, Inputs, Params, unpatchify
+from astra_jax.pose.database import PoseBank
+from astra_jax.pose.people_words import count_people, is_person
+from astra_jax.pose.pose_files import letterbox, load_people
+from astra_jax.pose.retrieval import Retrieved, Retriever
+from astra_jax.weights.pretrained import check_tree, find_pretrained, fingerprint, load_pretrained
+
+BATCH_SIZE = 4  # pictures drawn together
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ready:
+    """A request with its files read, its pose found and everything drawn: all that can go wrong has gone right."""
+
+    request: Request
+    fields: dict[str, np.ndarray]
+    photos: tuple[UInt8[np.ndarray, "H W 3"], ...]
+    skeleton: UInt8[np.ndarray, "H W 3"] | None
+    retrieved: Retrieved | None
+    notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Result:
+    """One picture and where it comes from. `index` counts the pictures of one request."""
+
+    picture: UInt8[np.ndarray, "H W 3"]
+    ready: Ready
+    index: int
+
+
+def people_asked_for(request: Request) -> int:
+    """How many people a retrieved pose must have: what the request says, else the prompt or the subjects' phrases.
+
+    A subject that is no person (a backpack) takes no skeleton; where prompt and subjects disagree, the larger number
+    counts, for a prompt may name people who have no photo.
+    """
+    if request.people is not None:
+        return request.people
+    return max(count_people(request.prompt) or 0, sum(is_person(subject.phrase) for subject in request.subjects))
+
+
+class AstraPipeline:
+    """A model with its tokenizer and its pose bank; calls are pure functions of the requests."""
+
+    def __init__(
+        self, config: Config, params: Params, tokenizer: TextTokenizer, bank: PoseBank | None = None, weights: str = ""
+    ):
+        self.config, self.model = config, Astra(config.model)
+        self.params = jax.tree.map(jnp.asarray, params)
+        self.tokenizer, self.bank, self.weights = tokenizer, bank, weights
+        self._retriever = None if bank is None else Retriever(bank)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | os.PathLike[str], pose_bank: str | os.PathLike[str] | None = None
+    ) -> AstraPipeline:
+        """Loads a folder of pretrained weights (or a training run's workdir) and, if named, a pose bank.
+
+        Raises `UserError` for folders that are missing, damaged or of another model.
+        """
+        found = find_pretrained(pathlib.Path(folder))
+        config, params = load_pretrained(found)
+        model = Astra(config.model)
+        check_tree(params, jax.eval_shape(model.init, jax.random.key(0)), found)
+        bank = PoseBank.load(pose_bank) if pose_bank else None
+        return cls(config, params, load_tokenizer(found, config.model), bank, fingerprint(found))
+
+    def prepare(self, request: Request, size: tuple[int, int] | None = None, guidance: float | None = None) -> Ready:
+        """Reads a request's files and finds its pose; `size` is (height, width) in pixels.
+
+        Raises `UserError`, naming the request, for anything wrong with it.
+        """
+        size = size or (self.config.sample.height, self.config.sample.width)
+        guidance = self.config.sample.guidance if guidance is None else guidance
+        try:
+            check_sizes(self.config, size)
+            photos = tuple(load_photo(subject.image) for subject in request.subjects)
+            people, drawn, retrieved, notes = self._pose(request, size)
+            subjects = tuple(Subject(s.phrase, photo) for s, photo in zip(request.subjects, photos, strict=True))
+            prepared = prepare(Example(request.prompt, subjects, people, size), self.config, size)
+            if drawn is not None:
+                prepared = dataclasses.replace(prepared, pose=drawn, has_pose=True)
+            fields, truncated = arrays(prepared, self.config, self.tokenizer, guidance)
+        except UserError as error:
+            raise UserError(f"{request.name}: {error}") from error
+        if truncated:
+            notes = (*notes, f"the prompt is longer than {self.config.model.text_length} tokens; its end is not read")
+        return Ready(request, fields, photos, _skeleton(prepared), retrieved, notes)
+
+    def _pose(
+        self, request: Request, size: tuple[int, int]
+    ) -> tuple[Float[np.ndarray, "P 17 3"] | None, UInt8[np.ndarray, "H W 3"] | None, Retrieved | None, tuple[str, ...]]:
+        """People, or a finished skeleton picture, or neither; what was retrieved; what the user should know."""
+        if request.pose == "none":
+            return None, None, None, ()
+        if request.pose != "auto":
+            path = pathlib.Path(request.pose)
+            if path.suffix.lower() == ".json":
+                return load_people(path, size), None, None, ()
+            return None, letterbox(load_photo(path), size), None, ()
+        count = people_asked_for(request)
+        if count == 0:
+            return None, None, None, ("no pose: neither prompt nor subjects name people",)
+        if self._retriever is None:
+            raise UserError("pose 'auto' needs a pose bank: give one with --pose_bank, or set the pose to 'none'")
+        found = self._retriever.retrieve([request.prompt], [count], size)[0]
+        return found[0].people, None, found[0], ()
+
+    def draw(
+        self, ready: Sequence[Ready], steps: int | None = None, batch_size: int = BATCH_SIZE
+    ) -> Iterator[Result]:
+        """Draws all pictures of prepared requests of one size, in order, `batch_size` at a time.
+
+        A picture depends on its request, seed and index; other pictures of the batch do not change it (beyond the last
+        bit of a float where batch sizes differ). A last batch that is not full is padded, so that it needs no program
+        of its own. Raises `UserError` for fewer than one step.
+        """
+        steps = self.config.sample.steps if steps is None else steps
+        if steps < 1:
+            raise UserError(f"at least one step is needed, not {steps}")
+        jobs = [(one, index) for one in ready for index in range(one.request.num_images)]
+        batch_size = min(batch_size, len(jobs))
+        for start in range(0, len(jobs), batch_size):
+            batch = jobs[start : start + batch_size]
+            padded = batch + [batch[-1]] * (batch_size - len(batch))
+            inputs = stack([one.fields for one, _ in padded])
+            seeds = np.array([one.request.seed for one, _ in padded], np.uint32)
+            indices = np.array([index for _, index in padded], np.uint32)
+            pictures = np.asarray(_draw(self.model, steps, self.params, inputs, seeds, indices))
+            for picture, (one, index) in zip(pictures, batch, strict=False):
+                yield Result(picture, one, index)
+
+    def __call__(
+        self,
+        requests: Iterable[Request],
+        steps: int | None = None,
+        size: tuple[int, int] | None = None,
+        guidance: float | None = None,
+    ) -> list[Result]:
+        """Prepares and draws requests; raises `UserError` for the first that is wrong."""
+        return list(self.draw([self.prepare(request, size, guidance) for request in requests], steps))
+
+
+def _skeleton(prepared: Prepared) -> UInt8[np.ndarray, "H W 3"] | None:
+    return prepared.pose if prepared.has_pose else None
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _draw(
+    model: Astra,
+    steps: int,
+    params: Params,
+    inputs: Inputs,
+    seeds: Int[Array | np.ndarray, " B"],
+    indices: Int[Array | np.ndarray, " B"],
+) -> UInt8[Array, "B H W 3"]:
+    """Encodes once, integrates the flow, decodes: one program for one size, number of steps and batch size."""
+    height, width = (side // model.downsampling for side in inputs.pose.shape[1:3])
+    tokens = height * width // PATCH**2
+    conditions = model.encode(params, inputs, (height, width))
+    noise = initial_noise(seeds, indices, tokens, model.config.transformer.latent_dim)
+    x = euler(lambda x, t: model.velocity(params, x, t, conditions), noise, schedule(steps, tokens))
+    return model.decode(params, unpatchify(x, height, width))

@@ -1,0 +1,76 @@
+"""The meter reads a step's numbers from the device one step late and averages them between reports."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+
+import jax
+
+from astra_jax.errors import UserError
+from astra_jax.training.metrics import MetricWriter
+
+
+class Meter:
+    """Averages metrics between reports.
+
+    Values of a step are read when the next step has been handed to the device, so that the device never waits for the
+    host. Raises `UserError` once `max_skipped` steps in a row had a loss that is not finite.
+    """
+
+    def __init__(self, writer: MetricWriter, log_every: int, max_skipped: int, start: int) -> None:
+        self._writer, self._log_every, self._max_skipped = writer, log_every, max_skipped
+        self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
+        self._skipped_in_a_row = 0
+        self._first = start + 1
+        self._reset()
+
+    def _reset(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._steps = self._skipped = 0
+        self._waited, self._started = 0.0, time.monotonic()
+
+    def waited(self, seconds: float) -> None:
+        """Adds time spent waiting for data."""
+        self._waited += seconds
+
+    def push(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
+        """Takes the metrics of the step just dispatched, reads those of the one before."""
+        self.flush()
+        self._pending = (step, metrics)
+        if step == self._first:  # at once: a sign of life, and compilation stays out of the speed
+            self.flush()
+
+    def flush(self) -> None:
+        """Reads the last step's metrics; reports at multiples of `log_every` and after the first step."""
+        if self._pending is None:
+            return
+        step, device_values = self._pending
+        self._pending = None
+        values = {name: float(value) for name, value in jax.device_get(dict(device_values)).items()}
+        self._steps += 1
+        if values.pop("skipped"):
+            self._skipped += 1
+            self._skipped_in_a_row += 1
+        else:
+            self._skipped_in_a_row = 0
+            for name, value in values.items():
+                self._sums[name] = self._sums.get(name, 0.0) + value
+        if step == self._first or (self._log_every and step % self._log_every == 0):
+            self._report(step, list(values))
+        if self._skipped_in_a_row >= self._max_skipped > 0:
+            raise UserError(
+                f"the loss was not finite in the {self._skipped_in_a_row} steps up to step {step}: nothing was learnt "
+                "from them; lower train.optimizer.learning_rate or train.optimizer.clip_norm, or look at the data"
+            )
+
+    def _report(self, step: int, names: list[str]) -> None:
+        good = self._steps - self._skipped
+        report = {name: self._sums[name] / good if good else math.nan for name in names}
+        report = {"loss": report.pop("loss")} | report | {"skipped": float(self._skipped)}
+        elapsed = time.monotonic() - self._started
+        if step != self._first and elapsed > 0:
+            report |= {"steps_per_second": self._steps / elapsed, "data_wait": self._waited / elapsed}
+        self._writer.scalars(step, report)
+        self._reset()

@@ -1,0 +1,264 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from astra_jax.config import TransformerConfig
+from astra_jax.models.conditions import Conditions
+from astra_jax.models.europe import positions, rotary_tables
+from astra_jax.models.transformer import Transformer, layer_norm, modulate, timestep_embedding, token_modulation
+
+CONFIG = TransformerConfig(
+    width=16,
+    heads=2,
+    axes_dim=(2, 2, 4),
+    double_blocks=2,
+    single_blocks=3,
+    latent_dim=6,
+    context_dim=12,
+    pooled_dim=10,
+    remat="none",
+)
+
+
+def make_conditions(batch=2, text=3, canvas=(2, 2), extra=(2, 1), offsets=0.0, seed=0):
+    keys = jax.random.split(jax.random.key(seed), 4)
+    ids = positions(text, canvas, None, [extra])
+    cos, sin = rotary_tables(jnp.broadcast_to(jnp.asarray(ids), (batch, *ids.shape)), CONFIG.axes_dim)
+    place = jnp.zeros((batch, 2, text)).at[:, 0, 1].set(1.0)  # the second offset has no place
+    return Conditions(
+        text=jax.random.normal(keys[0], (batch, text, CONFIG.context_dim)),
+        pooled=jax.random.normal(keys[1], (batch, CONFIG.pooled_dim)),
+        guidance=jnp.full(batch, 3.0),
+        images=jax.random.normal(keys[2], (batch, extra[0] * extra[1], CONFIG.latent_dim)),
+        cos=cos,
+        sin=sin,
+        mask=jnp.ones((batch, len(ids)), bool),
+        offsets=offsets * jax.random.normal(keys[3], (CONFIG.double_blocks, batch, 2, CONFIG.width)),
+        place=place,
+    )
+
+
+@pytest.fixture(scope="module")
+def model():
+    conditions = make_conditions()
+    x, t = jax.random.normal(jax.random.key(5), (2, 4, CONFIG.latent_dim)), jnp.array([0.3, 0.8])
+    params = jax.jit(Transformer(CONFIG).init)(jax.random.key(1), x, t, conditions)["params"]
+    # Norm scales start at one; others make a test of the norms.
+    params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), params)
+    return params, x, t
+
+
+def apply(params, x, t, conditions, config=CONFIG, dtype=jnp.float32):
+    return Transformer(config, dtype).apply({"params": params}, x, t, conditions)
+
+
+# An independent forward pass: loops over layers and heads, one example at a time, float64 NumPy.
+
+
+def dense(p, x):
+    return x @ p["kernel"] + p["bias"]
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def norm(x):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+
+
+def embed(value):
+    k = np.arange(128)
+    angles = 1000 * value * np.exp(-np.log(1e4) * k / 128)
+    return np.concatenate([np.cos(angles), np.sin(angles)])
+
+
+def mlp_embed(p, x):
+    return dense(p["out_layer"], silu(dense(p["in_layer"], x)))
+
+
+def rotate(x, cos, sin):
+    out = np.empty_like(x)
+    out[:, 0::2] = x[:, 0::2] * cos - x[:, 1::2] * sin
+    out[:, 1::2] = x[:, 0::2] * sin + x[:, 1::2] * cos
+    return out
+
+
+def heads_of(norms, qkv, head):
+    width, size = CONFIG.width, CONFIG.width // CONFIG.heads
+    parts = [qkv[:, i * width + head * size : i * width + (head + 1) * size] for i in range(3)]
+    for i, name in enumerate(("query_norm", "key_norm")):
+        x = parts[i]
+        parts[i] = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * norms[name]["scale"]
+    return parts
+
+
+def attention(q, k, v, cos, sin, mask):
+    logits = rotate(q, cos, sin) @ rotate(k, cos, sin).T / np.sqrt(q.shape[-1])
+    logits[:, ~mask] = -np.inf
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True) @ v
+
+
+def numpy_velocity(params, x, t, c):
+    p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
+    out = []
+    for b in range(len(x)):
+        y = mlp_embed(p["time_in"], embed(float(t[b]))) + mlp_embed(p["guidance_in"], embed(float(c.guidance[b])))
+        y = y + mlp_embed(p["vector_in"], np.asarray(c.pooled[b], np.float64))
+        img = dense(p["img_in"], np.concatenate([x[b], c.images[b]]).astype(np.float64))
+        txt = dense(p["txt_in"], np.asarray(c.text[b], np.float64))
+        cos, sin, mask = (np.asarray(a[b]) for a in (c.cos, c.sin, c.mask))
+        for i in range(CONFIG.double_blocks):
+            layer = jax.tree.map(lambda a, i=i: a[i], p["double_blocks"])
+            m_i = np.split(dense(layer["img_mod"], silu(y)), 6)
+            rows = np.tile(y, (len(txt), 1))
+            for s in range(c.place.shape[1]):
+                for token in np.flatnonzero(c.place[b, s]):
+                    rows[token] = y + c.offsets[i, b, s]
+            m_t = np.split(dense(layer["txt_mod"], silu(rows)), 6, -1)
+            qkv_t = dense(layer["txt_qkv"], (1 + m_t[1]) * norm(txt) + m_t[0])
+            qkv_i = dense(layer["img_qkv"], (1 + m_i[1]) * norm(img) + m_i[0])
+            attended = []
+            for h in range(CONFIG.heads):
+                parts = zip(heads_of(layer["txt_norm"], qkv_t, h), heads_of(layer["img_norm"], qkv_i, h), strict=True)
+                attended.append(attention(*(np.concatenate(pair) for pair in parts), cos, sin, mask))
+            attended = np.concatenate(attended, -1)
+            txt = txt + m_t[2] * dense(layer["txt_proj"], attended[: len(txt)])
+            img = img + m_i[2] * dense(layer["img_proj"], attended[len(txt) :])
+            hidden = gelu(dense(layer["txt_mlp_in"], (1 + m_t[4]) * norm(txt) + m_t[3]))
+            txt = txt + m_t[5] * dense(layer["txt_mlp_out"], hidden)
+            hidden = gelu(dense(layer["img_mlp_in"], (1 + m_i[4]) * norm(img) + m_i[3]))
+            img = img + m_i[5] * dense(layer["img_mlp_out"], hidden)
+        both = np.concatenate([txt, img])
+        for i in range(CONFIG.single_blocks):
+            layer = jax.tree.map(lambda a, i=i: a[i], p["single_blocks"])
+            shift, scale, gate = np.split(dense(layer["modulation"], silu(y)), 3)
+            fused = dense(layer["linear1"], (1 + scale) * norm(both) + shift)
+            width = CONFIG.width
+            attended = [
+                attention(*heads_of(layer["norm"], fused[:, : 3 * width], h), cos, sin, mask)
+                for h in range(CONFIG.heads)
+            ]
+            joined = np.concatenate([*attended, gelu(fused[:, 3 * width :])], -1)
+            both = both + gate * dense(layer["linear2"], joined)
+        canvas = both[len(txt) : len(txt) + x.shape[1]]
+        shift, scale = np.split(dense(p["final_mod"], silu(y)), 2)
+        out.append(dense(p["final_linear"], (1 + scale) * norm(canvas) + shift))
+    return np.stack(out)
+
+
+@pytest.mark.parametrize("offsets", [0.0, 1.0])
+def test_equals_an_independent_forward_pass(model, offsets):
+    params, x, t = model
+    conditions = make_conditions(offsets=offsets)
+    conditions = dataclasses.replace(conditions, mask=conditions.mask.at[1, -1].set(False))
+    expected = numpy_velocity(params, x, t, conditions)
+    np.testing.assert_allclose(apply(params, x, t, conditions), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_zero_offsets_change_nothing_to_the_last_bit(model):
+    params, x, t = model
+    placed = make_conditions()
+    unplaced = dataclasses.replace(placed, place=jnp.zeros_like(placed.place))
+    run = jax.jit(apply)
+    np.testing.assert_array_equal(run(params, x, t, placed), run(params, x, t, unplaced))
+
+
+def test_offsets_reach_the_marked_tokens_alone():
+    layer = nn.Dense(12)
+    y, offsets = jax.random.normal(jax.random.key(0), (1, 4)), jax.random.normal(jax.random.key(1), (1, 2, 4))
+    params = layer.init(jax.random.key(2), y)
+    place = jnp.zeros((1, 2, 5)).at[0, 0, 3].set(1.0).at[0, 1, 0].set(1.0)
+    rows = token_modulation(layer.bind(params), y, offsets, place)
+    base = layer.apply(params, nn.silu(y))[0]
+    for token in (1, 2, 4):
+        np.testing.assert_allclose(rows[0, token], base, rtol=1e-6)
+    np.testing.assert_allclose(rows[0, 3], layer.apply(params, nn.silu(y + offsets[:, 0]))[0], rtol=1e-5)
+    np.testing.assert_allclose(rows[0, 0], layer.apply(params, nn.silu(y + offsets[:, 1]))[0], rtol=1e-5)
+
+
+def test_masked_conditions_are_as_good_as_absent(model):
+    params, x, t = model
+    full = make_conditions()
+    length = full.mask.shape[1]
+    masked = dataclasses.replace(full, mask=jnp.broadcast_to(jnp.arange(length) < length - 2, full.mask.shape))
+    absent = dataclasses.replace(
+        full, images=full.images[:, :0], cos=full.cos[:, :-2], sin=full.sin[:, :-2], mask=full.mask[:, :-2]
+    )
+    np.testing.assert_allclose(apply(params, x, t, masked), apply(params, x, t, absent), atol=2e-6)
+
+
+@pytest.mark.parametrize("remat", ["dots", "full"])
+def test_recomputation_changes_no_gradient(model, remat):
+    params, x, t = model
+    conditions = make_conditions(offsets=1.0)
+
+    def loss(params, config):
+        return jnp.square(apply(params, x, t, conditions, config)).mean()
+
+    plain = jax.grad(loss)(params, CONFIG)
+    again = jax.grad(loss)(params, dataclasses.replace(CONFIG, remat=remat))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), plain, again)
+
+
+def test_bfloat16_stays_close_and_answers_in_float32(model):
+    params, x, t = model
+    conditions = make_conditions(offsets=1.0)
+    exact, low = apply(params, x, t, conditions), apply(params, x, t, conditions, dtype=jnp.bfloat16)
+    assert low.dtype == jnp.float32
+    assert np.linalg.norm(low - exact) < 0.05 * np.linalg.norm(exact)
+
+
+def test_no_guidance_input_without_its_embedding(model):
+    _, x, t = model
+    config = dataclasses.replace(CONFIG, guidance_embed=False)
+    conditions = make_conditions()
+    params = Transformer(config).init(jax.random.key(1), x, t, conditions)["params"]
+    assert "guidance_in" not in params
+    other = dataclasses.replace(conditions, guidance=conditions.guidance * 2)
+    np.testing.assert_array_equal(apply(params, x, t, conditions, config), apply(params, x, t, other, config))
+
+
+def test_timestep_embedding_by_hand():
+    row = np.asarray(timestep_embedding(jnp.array([0.5]), 4))[0]
+    angles = np.array([500.0, 500.0 * 10_000**-0.5])
+    np.testing.assert_allclose(row, [*np.cos(angles), *np.sin(angles)], atol=1e-4)
+
+
+def test_layer_norm_and_modulation_by_hand():
+    x = jnp.array([[[1.0, 3.0]]])
+    np.testing.assert_allclose(layer_norm(x), [[[-1, 1]]], atol=1e-5)
+    shift, scale = jnp.array([[[0.5, 0.0]]]), jnp.array([[[1.0, 0.0]]])
+    np.testing.assert_allclose(modulate(x, shift, scale), [[[-1.5, 1]]], atol=1e-5)
+
+
+def test_full_size_has_the_published_number_of_parameters():
+    config = TransformerConfig()
+    conditions = jax.eval_shape(lambda: _full_size(config))
+    x = jax.ShapeDtypeStruct((1, 1, config.latent_dim), jnp.float32)
+    tree = jax.eval_shape(Transformer(config).init, jax.random.key(0), x, jax.ShapeDtypeStruct((1,), jnp.float32), conditions)
+    assert sum(leaf.size for leaf in jax.tree.leaves(tree)) == 11_901_408_320
+
+
+def _full_size(config):
+    tables = jnp.zeros((1, 2, 64))
+    return Conditions(
+        text=jnp.zeros((1, 1, 4096)),
+        pooled=jnp.zeros((1, 768)),
+        guidance=jnp.zeros(1),
+        images=jnp.zeros((1, 0, 64)),
+        cos=tables,
+        sin=tables,
+        mask=jnp.ones((1, 2), bool),
+        offsets=jnp.zeros((config.double_blocks, 1, 1, config.width)),
+        place=jnp.zeros((1, 1, 1)),
+    )

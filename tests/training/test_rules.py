@@ -1,0 +1,39 @@
+import re
+
+import jax
+import pytest
+
+from astra_jax.config import Config, MeshConfig
+from astra_jax.params import flatten
+from astra_jax.training.astra_objective import AstraObjective
+from astra_jax.training.autoencoder_objective import AutoencoderObjective
+from astra_jax.training.mesh import make_mesh, shardings
+from astra_jax.training.optimizer import make_optimizer
+from astra_jax.training.state import abstract_state
+
+
+@pytest.mark.parametrize("objective", [AstraObjective(Config()), AutoencoderObjective(Config())])
+def test_tables_cover_the_full_model_and_nothing_else(objective):
+    mesh = make_mesh(MeshConfig(data=1, fsdp=8))
+    tree = jax.eval_shape(objective.init, jax.random.key(0))
+    placed = flatten(shardings(tree, objective.rules, mesh))  # every leaf by exactly one rule
+    for pattern, _ in objective.rules:
+        assert any(re.search(pattern, path) for path in placed), f"{pattern} is never used"
+    flat = flatten(tree)
+    for path, sharding in placed.items():
+        local = sharding.shard_shape(flat[path].shape)
+        if flat[path].size > 2**21:
+            assert sharding.spec, f"{path} {flat[path].shape} is not split"
+        if re.search("double_blocks|single_blocks|layers", path):
+            assert local[0] == flat[path].shape[0]  # the scanned dimension stays whole
+
+
+def test_moments_are_placed_like_their_parameters():
+    objective = AstraObjective(Config())
+    mesh = make_mesh(MeshConfig(data=1, fsdp=8))
+    tree = jax.eval_shape(objective.init, jax.random.key(0))
+    state = abstract_state(tree, make_optimizer(Config().train.optimizer, 10), objective.rules, mesh)
+    expected = jax.tree.map(lambda x: x.sharding, state.params)
+    for copy in (state.ema, state.opt_state[1][0].mu, state.opt_state[1][0].nu):
+        assert jax.tree.map(lambda x: x.sharding, copy) == expected
+    assert state.rng.sharding.is_fully_replicated

@@ -1,0 +1,77 @@
+"""train.py and `python -m astra_jax.weights` as a user starts them."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from astra_jax.weights.pretrained import load_pretrained
+
+ROOT = pathlib.Path(__file__).parents[2]
+CONFIG = "--config=configs/puppets.py:autoencoder"
+TINY = [
+    "--config.model.autoencoder.channels=8",
+    "--config.model.autoencoder.channel_mult=(1,2)",
+    "--config.train.batch_size=8",
+    "--config.train.log_every=1",
+    "--config.train.sample_every=2",
+    "--config.train.checkpoint_every=2",
+]
+
+
+def start(*arguments):
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train.py", CONFIG], "--workdir is missing"),
+        (["train.py", "--workdir=x", CONFIG, "--config.train.stepz=3"], "stepz"),
+        (["-m", "astra_jax.weights", "explode"], "usage: python -m astra_jax.weights export"),
+        (["-m", "astra_jax.weights", "export", "--workdir=x"], "export needs --workdir=RUN and --out=FOLDER"),
+        (["-m", "astra_jax.weights", "export", "--workdir=nowhere", "--out=y"], "nowhere holds no checkpoints"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_exit_code_2(arguments, message):
+    result = start(*arguments)
+    assert result.returncode == 2, result.stderr
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_train_resume_and_export(tmp_path):
+    made = start("-m", "data.puppets", f"--out={tmp_path / 'tfds'}", "--config=small")
+    assert made.returncode == 0, made.stderr
+    run = tmp_path / "run"
+    command = ["train.py", CONFIG, f"--workdir={run}", *TINY]
+    command += [f"--config.data.dir={tmp_path / 'tfds'}", "--config.data.source=puppets/small"]
+    command += ["--config.train.optimizer.schedule=constant"]
+    first = start(*command, "--config.train.steps=2")
+    assert first.returncode == 0, first.stderr
+    assert "from step 0 to 2" in first.stdout
+    second = start(*command, "--config.train.steps=4")
+    assert second.returncode == 0, second.stderr
+    assert "from step 2 to 4" in second.stdout
+    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4]
+    assert [p.name for p in sorted((run / "samples").iterdir())] == ["step_0000002.png", "step_0000004.png"]
+    other = start(*command, "--config.train.steps=6", "--config.train.optimizer.learning_rate=0.5")
+    assert other.returncode == 2
+    assert "train.optimizer.learning_rate: 0.001 -> 0.5" in other.stderr
+    out = tmp_path / "out"
+    exported = start("-m", "astra_jax.weights", "export", f"--workdir={run}", f"--out={out}", "--dtype=float32")
+    assert exported.returncode == 0, exported.stderr
+    assert "weights of step 4" in exported.stdout
+    config, params = load_pretrained(out)
+    assert config.model.autoencoder.channels == 8
+    assert list(params) == ["autoencoder"]
