@@ -1,8 +1,8 @@
 """AstraPipeline: prompts and photos in, pictures out.
 
-    pipe = AstraPipeline.from_pretrained("pretrained/puppets", pose_bank="data/pose_library/bank")
-    for result in pipe([Request("a man waving, on the beach", subjects=(SubjectRequest("a man", path),))]):
-        result.picture
+pipe = AstraPipeline.from_pretrained("pretrained/puppets", pose_bank="data/pose_library/bank")
+for result in pipe([Request("a man waving, on the beach", subjects=(SubjectRequest("a man", path),))]):
+    result.picture
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.flow.sampler import euler, initial_noise
 from astra_jax.flow.schedule import schedule
-from astra_jax.inputs.example import Example, Prepared, Subject
+from astra_jax.inputs.example import Example, Subject
 from astra_jax.inputs.photos import load_photo
 from astra_jax.inputs.requests import Request
 from astra_jax.inputs.tokenizer import TextTokenizer, load_tokenizer
@@ -47,6 +47,16 @@ class Ready:
     skeleton: UInt8[np.ndarray, "H W 3"] | None
     retrieved: Retrieved | None
     notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pose:
+    """Where a request's pose comes from: people to draw, a finished skeleton picture, or neither."""
+
+    people: Float[np.ndarray, "P 17 3"] | None = None  # in pixels of the canvas
+    picture: UInt8[np.ndarray, "H W 3"] | None = None
+    retrieved: Retrieved | None = None
+    note: str = ""  # what the user should know
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,40 +115,37 @@ class AstraPipeline:
         try:
             check_sizes(self.config, size)
             photos = tuple(load_photo(subject.image) for subject in request.subjects)
-            people, drawn, retrieved, notes = self._pose(request, size)
+            pose = self._pose(request, size)
             subjects = tuple(Subject(s.phrase, photo) for s, photo in zip(request.subjects, photos, strict=True))
-            prepared = prepare(Example(request.prompt, subjects, people, size), self.config, size)
-            if drawn is not None:
-                prepared = dataclasses.replace(prepared, pose=drawn, has_pose=True)
+            prepared = prepare(Example(request.prompt, subjects, pose.people, size), self.config, size)
+            if pose.picture is not None:
+                prepared = dataclasses.replace(prepared, pose=pose.picture, has_pose=True)
             fields, truncated = arrays(prepared, self.config, self.tokenizer, guidance)
         except UserError as error:
             raise UserError(f"{request.name}: {error}") from error
+        notes = [pose.note] if pose.note else []
         if truncated:
-            notes = (*notes, f"the prompt is longer than {self.config.model.text_length} tokens; its end is not read")
-        return Ready(request, fields, photos, _skeleton(prepared), retrieved, notes)
+            notes.append(f"the prompt is longer than {self.config.model.text_length} tokens; its end is not read")
+        skeleton = prepared.pose if prepared.has_pose else None
+        return Ready(request, fields, photos, skeleton, pose.retrieved, tuple(notes))
 
-    def _pose(
-        self, request: Request, size: tuple[int, int]
-    ) -> tuple[Float[np.ndarray, "P 17 3"] | None, UInt8[np.ndarray, "H W 3"] | None, Retrieved | None, tuple[str, ...]]:
-        """People, or a finished skeleton picture, or neither; what was retrieved; what the user should know."""
+    def _pose(self, request: Request, size: tuple[int, int]) -> Pose:
         if request.pose == "none":
-            return None, None, None, ()
+            return Pose()
         if request.pose != "auto":
             path = pathlib.Path(request.pose)
             if path.suffix.lower() == ".json":
-                return load_people(path, size), None, None, ()
-            return None, letterbox(load_photo(path), size), None, ()
+                return Pose(people=load_people(path, size))
+            return Pose(picture=letterbox(load_photo(path), size))
         count = people_asked_for(request)
         if count == 0:
-            return None, None, None, ("no pose: neither prompt nor subjects name people",)
+            return Pose(note="no pose: neither prompt nor subjects name people")
         if self._retriever is None:
             raise UserError("pose 'auto' needs a pose bank: give one with --pose_bank, or set the pose to 'none'")
         found = self._retriever.retrieve([request.prompt], [count], size)[0]
-        return found[0].people, None, found[0], ()
+        return Pose(people=found[0].people, retrieved=found[0])
 
-    def draw(
-        self, ready: Sequence[Ready], steps: int | None = None, batch_size: int = BATCH_SIZE
-    ) -> Iterator[Result]:
+    def draw(self, ready: Sequence[Ready], steps: int | None = None, batch_size: int = BATCH_SIZE) -> Iterator[Result]:
         """Draws all pictures of prepared requests of one size, in order, `batch_size` at a time.
 
         A picture depends on its request, seed and index; other pictures of the batch do not change it (beyond the last
@@ -169,10 +176,6 @@ class AstraPipeline:
     ) -> list[Result]:
         """Prepares and draws requests; raises `UserError` for the first that is wrong."""
         return list(self.draw([self.prepare(request, size, guidance) for request in requests], steps))
-
-
-def _skeleton(prepared: Prepared) -> UInt8[np.ndarray, "H W 3"] | None:
-    return prepared.pose if prepared.has_pose else None
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -1,7 +1,7 @@
 """The words the default was taught with: all captions of the pose library and prompts of drawn scenes, one a line.
 
-    python -m data.captions --out runs/captions.txt
-    python -m astra_jax.inputs.tokenizer --texts runs/captions.txt --vocab_size 2048 --out data/tokenizer
+python -m data.captions --out runs/captions.txt
+python -m astra_jax.inputs.tokenizer --texts runs/captions.txt --vocab_size 2048 --out data/tokenizer
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Eight fake devices for every test, enough threads for their collectives, and parsed absl flags for Grain's workers."""
+"""Eight fake devices for every test, threads enough for their collectives, and parsed absl flags (Grain wants them)."""
 
 import os
 
@@ -8,6 +8,6 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 
-from absl import flags  # noqa: E402
+from absl import flags
 
 flags.FLAGS.mark_as_parsed()

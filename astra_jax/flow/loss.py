@@ -10,9 +10,7 @@ from jaxtyping import Array, Float
 Velocity = Callable[[Float[Array, "B L C"], Float[Array, " B"]], Float[Array, "B L C"]]
 
 
-def interpolate(
-    x: Float[Array, "B L C"], noise: Float[Array, "B L C"], t: Float[Array, " B"]
-) -> Float[Array, "B L C"]:
+def interpolate(x: Float[Array, "B L C"], noise: Float[Array, "B L C"], t: Float[Array, " B"]) -> Float[Array, "B L C"]:
     """The straight path x_t = (1 - t) x + t noise (rectified flow, arXiv 2209.03003)."""
     t = t[:, None, None]
     return (1 - t) * x + t * noise

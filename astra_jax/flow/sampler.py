@@ -22,8 +22,10 @@ def initial_noise(
     return jax.vmap(draw)(seeds, indices)
 
 
-def euler(velocity: Velocity, noise: Float[Array, "B L C"], times: Float[Array | np.ndarray, " S"]) -> Float[Array, "B L C"]:
-    """Integrates dx/dt = velocity(x, t) from times[0] to times[-1]: x += (t_next - t) velocity(x, t), x in float32."""
+def euler(
+    velocity: Velocity, noise: Float[Array, "B L C"], times: Float[Array | np.ndarray, " S"]
+) -> Float[Array, "B L C"]:
+    """Integrates dx/dt = velocity(x, t) along `times`: x += (t_next - t) velocity(x, t), with x in float32."""
 
     def step(x: Float[Array, "B L C"], interval: tuple[Float[Array, ""], Float[Array, ""]]):
         t, t_next = interval

@@ -8,14 +8,13 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from astra_jax.config import ModelConfig
 from astra_jax.models import autoencoder
 from astra_jax.models.clip import ClipTextEncoder, ClipVisionEncoder, clip_normalise
-from astra_jax.models.conditions import Conditions
+from astra_jax.models.conditions import AnyArray, Conditions
 from astra_jax.models.dsm import Dsm, place_offsets
 from astra_jax.models.europe import positions, rotary_tables
 from astra_jax.models.t5 import T5Encoder
@@ -24,7 +23,6 @@ from astra_jax.models.transformer import Transformer
 PATCH = 2  # one token is 2 x 2 latents
 
 Params = dict[str, Any]
-AnyArray = Array | np.ndarray
 Pictures = UInt8[AnyArray, "... _ _ 3"] | Float[AnyArray, "... _ _ _"]
 
 
@@ -188,9 +186,7 @@ class Astra:
             text=self._apply(params, "t5", inputs.text_tokens),
             pooled=self._apply(params, "clip_text", inputs.pooled_tokens),
             guidance=inputs.guidance,
-            images=jnp.concatenate(
-                [patchify(pose), rearrange(patchify(references), "b n l c -> b (n l) c")], axis=1
-            ),
+            images=jnp.concatenate([patchify(pose), rearrange(patchify(references), "b n l c -> b (n l) c")], axis=1),
             cos=cos,
             sin=sin,
             mask=mask,

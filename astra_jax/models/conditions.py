@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import flax.struct
+import jax
+import numpy as np
 from jaxtyping import Array, Bool, Float
+
+# What a leaf of these structs may be: an array of the device or the host, or the shape of one (jax.eval_shape).
+AnyArray = Array | np.ndarray | jax.ShapeDtypeStruct
 
 
 @flax.struct.dataclass
@@ -14,12 +19,12 @@ class Conditions:
     identity offsets, one for each of the K double blocks.
     """
 
-    text: Float[Array, "B Lt Ct"]  # T5 features of the prompt
-    pooled: Float[Array, "B Cp"]  # CLIP's feature of the prompt
-    guidance: Float[Array, " B"]  # the guidance-distilled model's scale
-    images: Float[Array, "B Lc Cl"]  # patchified latents of the pose and the references
-    cos: Float[Array, "B L D"]  # rotary tables of the whole sequence
-    sin: Float[Array, "B L D"]
-    mask: Bool[Array, "B L"]  # which tokens exist
-    offsets: Float[Array, "K B S Dm"]  # of the text stream's modulation vector
-    place: Float[Array, "B S Lt"]  # one-hot: the text token each offset belongs to; a zero row: none
+    text: Float[AnyArray, "B Lt Ct"]  # T5 features of the prompt
+    pooled: Float[AnyArray, "B Cp"]  # CLIP's feature of the prompt
+    guidance: Float[AnyArray, " B"]  # the guidance-distilled model's scale
+    images: Float[AnyArray, "B Lc Cl"]  # patchified latents of the pose and the references
+    cos: Float[AnyArray, "B L D"]  # rotary tables of the whole sequence
+    sin: Float[AnyArray, "B L D"]
+    mask: Bool[AnyArray, "B L"]  # which tokens exist
+    offsets: Float[AnyArray, "K B S Dm"]  # of the text stream's modulation vector
+    place: Float[AnyArray, "B S Lt"]  # one-hot: the text token each offset belongs to; a zero row: none

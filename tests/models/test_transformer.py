@@ -244,8 +244,8 @@ def test_layer_norm_and_modulation_by_hand():
 def test_full_size_has_the_published_number_of_parameters():
     config = TransformerConfig()
     conditions = jax.eval_shape(lambda: _full_size(config))
-    x = jax.ShapeDtypeStruct((1, 1, config.latent_dim), jnp.float32)
-    tree = jax.eval_shape(Transformer(config).init, jax.random.key(0), x, jax.ShapeDtypeStruct((1,), jnp.float32), conditions)
+    x, t = jax.ShapeDtypeStruct((1, 1, config.latent_dim), jnp.float32), jax.ShapeDtypeStruct((1,), jnp.float32)
+    tree = jax.eval_shape(Transformer(config).init, jax.random.key(0), x, t, conditions)
     assert sum(leaf.size for leaf in jax.tree.leaves(tree)) == 11_901_408_320
 
 
