@@ -34,6 +34,17 @@ class TransformerConfig:
     guidance_embed: bool = True
     remat: str = "full"  # what the backward pass recomputes: "none", "dots" (keeps matmul results) or "full"
 
+    def __post_init__(self):
+        if self.heads < 1 or self.width % self.heads or sum(self.axes_dim) * self.heads != self.width:
+            raise UserError(
+                f"transformer: {self.heads} heads of {sum(self.axes_dim)} channels (the sum of axes_dim"
+                f" {self.axes_dim}) must make the width {self.width}"
+            )
+        if any(width % 2 for width in self.axes_dim):
+            raise UserError(f"transformer.axes_dim must be even numbers, not {self.axes_dim}")
+        if self.remat not in ("none", "dots", "full"):
+            raise UserError(f"transformer.remat must be 'none', 'dots' or 'full', not {self.remat!r}")
+
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderConfig:
@@ -110,6 +121,12 @@ class ModelConfig:
     phrase_length: int = 16
     max_subjects: int = 2
     dtype: str = "bfloat16"  # of the computation; norms, rotary tables, softmax and loss are always float32
+
+    def __post_init__(self):
+        if self.positions not in ("europe", "unope", "rope"):
+            raise UserError(f"model.positions must be 'europe', 'unope' or 'rope', not {self.positions!r}")
+        if self.dtype not in ("bfloat16", "float16", "float32"):
+            raise UserError(f"model.dtype must be 'bfloat16', 'float16' or 'float32', not {self.dtype!r}")
 
 
 @dataclasses.dataclass(frozen=True)

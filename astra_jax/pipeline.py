@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Integer, UInt8
 
 from astra_jax.config import Config
 from astra_jax.errors import UserError
@@ -43,8 +43,8 @@ class Ready:
 
     request: Request
     fields: dict[str, np.ndarray]
-    photos: tuple[UInt8[np.ndarray, "H W 3"], ...]
-    skeleton: UInt8[np.ndarray, "H W 3"] | None
+    photos: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
+    skeleton: UInt8[np.ndarray, "_ _ 3"] | None  # as large as the canvas
     retrieved: Retrieved | None
     notes: tuple[str, ...]
 
@@ -184,8 +184,8 @@ def _draw(
     steps: int,
     params: Params,
     inputs: Inputs,
-    seeds: Int[Array | np.ndarray, " B"],
-    indices: Int[Array | np.ndarray, " B"],
+    seeds: Integer[Array | np.ndarray, " B"],
+    indices: Integer[Array | np.ndarray, " B"],
 ) -> UInt8[Array, "B H W 3"]:
     """Encodes once, integrates the flow, decodes: one program for one size, number of steps and batch size."""
     height, width = (side // model.downsampling for side in inputs.pose.shape[1:3])

@@ -30,7 +30,9 @@ def get_config(stage: str = "astra") -> ml_collections.ConfigDict:
         width=192, heads=6, axes_dim=(8, 12, 12), double_blocks=2, single_blocks=4, context_dim=128, pooled_dim=128,
         guidance_embed=False, remat="none",
     )  # fmt: skip
-    model.autoencoder.update(channels=16, channel_mult=(1, 2, 4, 4), res_blocks=1, norm_groups=8, scale=1.24, shift=0.16)
+    model.autoencoder.update(
+        channels=16, channel_mult=(1, 2, 4, 4), res_blocks=1, norm_groups=8, scale=1.24, shift=0.16
+    )
     model.t5.update(vocab_size=2048, width=128, layers=2, heads=4, head_dim=32, mlp_dim=256)
     model.clip_text.update(vocab_size=2048, width=128, layers=2, heads=4, mlp_dim=512, length=48)
     model.clip_vision.update(image_size=64, patch=8, width=128, layers=3, heads=4, mlp_dim=512)

@@ -29,6 +29,27 @@ def test_wrong_types_are_refused_with_their_path():
         config_lib.from_config_dict({"train": {"steps": True}})
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"width": 100}, "24 heads of 128 channels"),
+        ({"heads": 0}, "0 heads"),
+        ({"width": 24, "heads": 2, "axes_dim": [3, 9]}, "even numbers"),
+        ({"remat": "some"}, "'none', 'dots' or 'full'"),
+    ],
+)
+def test_transformers_that_cannot_be(fields, message):
+    with pytest.raises(UserError, match=message):
+        config_lib.from_config_dict({"model": {"transformer": fields}})
+
+
+def test_unknown_positions_and_dtype():
+    with pytest.raises(UserError, match="'europe', 'unope' or 'rope'"):
+        config_lib.from_config_dict({"model": {"positions": "learned"}})
+    with pytest.raises(UserError, match="model.dtype"):
+        config_lib.from_config_dict({"model": {"dtype": "int8"}})
+
+
 def test_whole_numbers_become_floats():
     config = config_lib.from_config_dict({"train": {"optimizer": {"learning_rate": 1}}})
     assert config.train.optimizer.learning_rate == 1.0

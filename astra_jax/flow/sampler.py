@@ -5,17 +5,17 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from astra_jax.flow.loss import Velocity
 
 
 def initial_noise(
-    seeds: Int[Array, " B"], indices: Int[Array, " B"], tokens: int, channels: int
+    seeds: Integer[Array, " B"], indices: Integer[Array, " B"], tokens: int, channels: int
 ) -> Float[Array, "B {tokens} {channels}"]:
     """Standard normal noise that depends on each picture's own (seed, index) alone, not on the batch around it."""
 
-    def draw(seed: Int[Array, ""], index: Int[Array, ""]) -> Float[Array, "L C"]:
+    def draw(seed: Integer[Array, ""], index: Integer[Array, ""]) -> Float[Array, "L C"]:
         key: PRNGKeyArray = jax.random.fold_in(jax.random.key(seed), index)
         return jax.random.normal(key, (tokens, channels))
 

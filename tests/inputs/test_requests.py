@@ -1,3 +1,4 @@
+import contextlib
 import json
 import pathlib
 
@@ -93,14 +94,10 @@ JSON = st.recursive(
 )
 
 
-ODD = {k: JSON for k in ("pose", "subjects", "seed")}
+ODD = dict.fromkeys(("pose", "subjects", "seed"), JSON)
 
 
 @given(fields=JSON | st.fixed_dictionaries({"prompt": st.text()}, optional=ODD))
 def test_any_json_is_a_request_or_a_message(fields):
-    try:
-        request = parse_request(json.loads(json.dumps(fields)), FOLDER)
-    except UserError as error:
-        assert "\n" not in str(error)
-    else:
-        assert request.prompt
+    with contextlib.suppress(UserError):
+        assert parse_request(json.loads(json.dumps(fields)), FOLDER).prompt

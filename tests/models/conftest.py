@@ -71,13 +71,9 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
-def params(tiny):
-    """Random parameters with the zero-started DSM norms switched on, so that every path shows."""
-    params = jax.jit(tiny.init)(jax.random.key(0))
-    for part in ("shared", "blocks"):
-        norm = params["dsm"][part]["out_norm"]
-        norm["scale"] = jax.random.normal(jax.random.key(1), norm["scale"].shape)
-    return params
+def params(tiny, random_params):
+    """Random parameters, those that start at zero too, so that every path shows."""
+    return random_params(jax.eval_shape(tiny.init, jax.random.key(0)))
 
 
 @pytest.fixture(scope="session")

@@ -67,8 +67,14 @@ def test_what_is_switched_off_is_not_read(tiny, params, inputs, replace, switch,
                              run(tiny, params, inputs))).max() > 1e-4  # fmt: skip
 
 
-def test_untrained_adapter_leaves_the_model_as_it_is(tiny, inputs, replace):
-    params = jax.jit(tiny.init)(jax.random.key(0))
+def test_untrained_adapter_leaves_the_model_as_it_is(tiny, params, inputs, replace):
+    zero = {name: np.zeros_like(value) for name, value in params["dsm"]["shared"]["out_norm"].items()}
+    blocks = {name: np.zeros_like(value) for name, value in params["dsm"]["blocks"]["out_norm"].items()}
+    dsm = {
+        "shared": params["dsm"]["shared"] | {"out_norm": zero},
+        "blocks": params["dsm"]["blocks"] | {"out_norm": blocks},
+    }
+    params = params | {"dsm": dsm}
     off = replace(inputs, has_identity=np.zeros_like(inputs.has_identity))
     np.testing.assert_array_equal(run(tiny, params, inputs), run(tiny, params, off))
 

@@ -43,13 +43,11 @@ def make_conditions(batch=2, text=3, canvas=(2, 2), extra=(2, 1), offsets=0.0, s
 
 
 @pytest.fixture(scope="module")
-def model():
+def model(random_params):
     conditions = make_conditions()
     x, t = jax.random.normal(jax.random.key(5), (2, 4, CONFIG.latent_dim)), jnp.array([0.3, 0.8])
-    params = jax.jit(Transformer(CONFIG).init)(jax.random.key(1), x, t, conditions)["params"]
-    # Norm scales start at one; others make a test of the norms.
-    params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), params)
-    return params, x, t
+    tree = jax.eval_shape(Transformer(CONFIG).init, jax.random.key(1), x, t, conditions)["params"]
+    return random_params(tree), x, t
 
 
 def apply(params, x, t, conditions, config=CONFIG, dtype=jnp.float32):
@@ -218,11 +216,11 @@ def test_bfloat16_stays_close_and_answers_in_float32(model):
     assert np.linalg.norm(low - exact) < 0.05 * np.linalg.norm(exact)
 
 
-def test_no_guidance_input_without_its_embedding(model):
+def test_no_guidance_input_without_its_embedding(model, random_params):
     _, x, t = model
     config = dataclasses.replace(CONFIG, guidance_embed=False)
     conditions = make_conditions()
-    params = Transformer(config).init(jax.random.key(1), x, t, conditions)["params"]
+    params = random_params(jax.eval_shape(Transformer(config).init, jax.random.key(1), x, t, conditions)["params"])
     assert "guidance_in" not in params
     other = dataclasses.replace(conditions, guidance=conditions.guidance * 2)
     np.testing.assert_array_equal(apply(params, x, t, conditions, config), apply(params, x, t, other, config))
