@@ -1,22 +1,28 @@
 """Eight fake devices for every test, threads enough for their collectives, and parsed absl flags (Grain wants them)."""
 
+# ruff: noqa: E402 - the environment must be set before jax is imported
 import os
 
 # The CPU client's collectives need a thread for each device twice over; on a small machine they wait for ever without.
 os.environ.setdefault("NPROC", "16")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+# Tests compile many small programs and run each once or twice: compiling fast beats running fast.
+_FLAGS = (
+    "--xla_force_host_platform_device_count=8",
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+)
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_FLAGS])
 
 from absl import flags
 
 flags.FLAGS.mark_as_parsed()
 
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import jax
+import numpy as np
+import pytest
 
-from astra_jax import config as config_lib  # noqa: E402
+from astra_jax import config as config_lib
 
 
 def random_like(tree, seed=0):

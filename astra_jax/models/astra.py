@@ -134,13 +134,13 @@ class Astra:
 
     def moments(self, params: Params, pictures: UInt8[AnyArray, "*B H W 3"]) -> Float[Array, "*B h w M"]:
         """Raw mean and log-variance of the pictures' latents, side by side in the last axis."""
-        flat = pictures.reshape(-1, *pictures.shape[-3:]).astype(jnp.float32) / 127.5 - 1
+        flat = jnp.asarray(pictures, jnp.float32).reshape(-1, *pictures.shape[-3:]) / 127.5 - 1
         moments = self._apply(params, "autoencoder", flat, method="encode")
         return moments.astype(jnp.float32).reshape(*pictures.shape[:-3], *moments.shape[1:])
 
     def latents(self, params: Params, x: Pictures, rng: PRNGKeyArray | None = None) -> Float[Array, "*B h w C"]:
         """Normalised latents of pictures, or of moments made beforehand; without `rng` the mean, with it a sample."""
-        moments = self.moments(params, x) if x.dtype == jnp.uint8 else x.astype(jnp.float32)
+        moments = self.moments(params, x) if x.dtype == jnp.uint8 else jnp.asarray(x, jnp.float32)
         raw = autoencoder.sample_moments(moments, rng)
         return autoencoder.normalise(raw, self.config.autoencoder)
 

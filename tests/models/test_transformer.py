@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +51,7 @@ def model(random_params):
     return random_params(tree), x, t
 
 
+@functools.partial(jax.jit, static_argnames=("config", "dtype"))
 def apply(params, x, t, conditions, config=CONFIG, dtype=jnp.float32):
     return Transformer(config, dtype).apply({"params": params}, x, t, conditions)
 
@@ -167,8 +169,7 @@ def test_zero_offsets_change_nothing_to_the_last_bit(model):
     params, x, t = model
     placed = make_conditions()
     unplaced = dataclasses.replace(placed, place=jnp.zeros_like(placed.place))
-    run = jax.jit(apply)
-    np.testing.assert_array_equal(run(params, x, t, placed), run(params, x, t, unplaced))
+    np.testing.assert_array_equal(apply(params, x, t, placed), apply(params, x, t, unplaced))
 
 
 def test_offsets_reach_the_marked_tokens_alone():
@@ -203,8 +204,8 @@ def test_recomputation_changes_no_gradient(model, remat):
     def loss(params, config):
         return jnp.square(apply(params, x, t, conditions, config)).mean()
 
-    plain = jax.grad(loss)(params, CONFIG)
-    again = jax.grad(loss)(params, dataclasses.replace(CONFIG, remat=remat))
+    gradient = jax.jit(jax.grad(loss), static_argnums=1)
+    plain, again = gradient(params, CONFIG), gradient(params, dataclasses.replace(CONFIG, remat=remat))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), plain, again)
 
 
