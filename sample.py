@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
     pipe = AstraPipeline.from_pretrained(_CHECKPOINT.value, _BANK.value if needs_bank else None)
     guidance = _guidance(pipe)
     if pipe.bank is not None:
-        print(pipe.bank.describe())
+        print(f"pose bank: {pipe.bank.describe()}")
 
     # 3. Photos, poses, tokens: everything that can be wrong with a request.
     sample = pipe.config.sample

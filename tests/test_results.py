@@ -13,6 +13,11 @@ from astra_jax.results import ResultWriter, contact_sheet
 RED, BLUE = (np.full((32, 48, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
 
 
+def read(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 def make_ready(prompt="a prompt", photos=(RED,), skeleton=BLUE):
     return Ready(Request(prompt, seed=5), {}, photos, skeleton, None, ("a note",))
 
@@ -22,7 +27,7 @@ def test_files_and_manifest(tmp_path):
     writer = ResultWriter(tmp_path / "out", Config(), "abc", steps=7, guidance=2.0)
     for result in (Result(RED, first, 0), Result(BLUE, first, 1), Result(RED, second, 0)):
         writer.add(result)
-    sheet = np.asarray(Image.open(writer.finish()))
+    sheet = read(writer.finish())
     lines = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
     assert [line["file"] for line in lines] == ["0000_0.png", "0000_1.png", "0001_0.png"]
     assert lines[1] == {
@@ -41,7 +46,7 @@ def test_files_and_manifest(tmp_path):
         "guidance": 2.0,
         "notes": ["a note"],
     }
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "0000_1.png")), BLUE)
+    np.testing.assert_array_equal(read(tmp_path / "out" / "0000_1.png"), BLUE)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["model"]["positions"] == "europe"
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         "0000_0.png", "0000_1.png", "0001_0.png", "config.json", "manifest.jsonl", "sheet.png",

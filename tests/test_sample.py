@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -10,10 +11,19 @@ import zlib
 
 import numpy as np
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 from PIL import Image
+
+import sample as program
+from astra_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BANK = ROOT / "data" / "pose_library" / "bank"
+EXAMPLES = ROOT / "data" / "examples" / "requests.jsonl"
+PHRASES = re.compile(
+    r"\ban? [a-z]+(?: [a-z]+)?(?= and | in | on | with |$)"
+)  # "a backpack and a stuffed animal in ..."
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +34,9 @@ def folder(tmp_path_factory):
         Image.fromarray(rng.integers(0, 256, (40, 30, 3)).astype(np.uint8)).save(folder / f"{name}.png")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    (folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    rows = (struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks)
+    (folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(rows))
     return folder
 
 
@@ -43,6 +54,18 @@ def sample(pretrained, tmp_path_factory):
     return run
 
 
+def run_here(*arguments):
+    """`sample.main` in this process: as checked as the rest of the tests, and without the start of a process."""
+    with flagsaver.flagsaver():
+        flags.FLAGS(["sample.py", *arguments])
+        program.main([])
+
+
+def read(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 def manifest_of(out):
     return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
 
@@ -56,7 +79,7 @@ def test_one_prompt(sample, folder, tmp_path):
     assert line["seed"] == 5
     assert len(line["pose"]["people"]) == 2
     assert line["pose"]["entry"]
-    assert Image.open(out / line["file"]).size == (32, 32)
+    assert read(out / line["file"]).shape == (32, 32, 3)
     assert json.loads((out / line["config"]).read_text())["model"]["max_subjects"] == 2
     assert (out / "sheet.png").is_file()
     assert "pose bank" in done.stdout
@@ -89,7 +112,7 @@ def test_a_bad_line_costs_no_other_line_and_the_same_seed_gives_the_same_picture
     alone.write_text("\n".join(2 * [json.dumps(good)]))
     done = sample(f"--requests={alone}", "--batch_size=2", out=tmp_path / "alone")
     assert done.returncode == 0, done.stderr
-    first, again = (np.asarray(Image.open(tmp_path / name / "0000_0.png")) for name in ("many", "alone"))
+    first, again = (read(tmp_path / name / "0000_0.png") for name in ("many", "alone"))
     np.testing.assert_array_equal(first, again)
 
 
@@ -101,7 +124,7 @@ PROMPT = "--prompt=a man waving"
     [
         ([PROMPT, "--subject=a man={folder}/missing.png"], "missing.png: there is no such photo"),
         ([PROMPT, "--subject=a man={folder}/broken.png"], "broken.png"),
-        ([PROMPT, "--subject=a man={folder}/huge.png"], "pixels"),
+        ([PROMPT, "--subject=a man={folder}/huge.png"], "huge.png: more than the 67108864 pixels"),
         ([PROMPT, "--subject=a dog={folder}/man.png"], "'a dog'"),
         ([PROMPT, "--subject=man.png"], "must be 'PHRASE=PHOTO'"),
         ([PROMPT, "--people=7"], "7"),
@@ -112,23 +135,72 @@ PROMPT = "--prompt=a man waving"
         ([PROMPT, "--requests=x.jsonl"], "exclude each other"),
         (["--seed=3"], "--seed needs --prompt"),
         (["--requests={folder}/none.jsonl"], "No such file"),
-        ([PROMPT, "--sede=3"], "Unknown command line flag 'sede'"),
     ],
 )
-def test_mistakes_end_in_one_line_and_leave_nothing(sample, folder, tmp_path, flags, message):
-    done = sample(*(flag.format(folder=folder) for flag in flags), out=tmp_path / "out")
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert message in done.stderr
+def test_mistakes_end_in_one_line_and_leave_nothing(pretrained, folder, tmp_path, flags, message):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match=message):
+        run_here(f"--checkpoint={pretrained}", f"--out={out}", *(flag.format(folder=folder) for flag in flags))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("checkpoint", "has no model.safetensors"),
+        ("pose_bank", "pose bank"),
+        ("out", "choose a folder you can write to"),
+    ],
+)
+def test_mistakes_with_folders(pretrained, tmp_path, flag, message):
+    (tmp_path / "file").write_text("")
+    folders = {"checkpoint": pretrained, "out": tmp_path / "out"} | {flag: tmp_path / "file"}
+    with pytest.raises(UserError, match=message):
+        run_here(PROMPT, *(f"--{name}={path}" for name, path in folders.items()))
     assert not (tmp_path / "out").exists()
 
 
-def test_mistakes_with_folders(sample, tmp_path):
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    for options in ({"checkpoint": empty}, {"bank": empty}, {"out": empty / "file" / "out"}):
-        (empty / "file").write_text("")
-        done = sample(PROMPT, **({"out": tmp_path / "out"} | options))
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-        (empty / "file").unlink()
+def test_a_mistake_exits_with_code_2(sample, tmp_path):
+    done = sample(PROMPT, "--people=7", out=tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the request: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_built_in_examples(sample, tmp_path):
+    """What `make sample` runs: shipped weights, bank and requests, all by default."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "sample.py", f"--out={tmp_path / 'out'}"], capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    written = manifest_of(tmp_path / "out")
+    assert len(written) == sum(json.loads(line)["num_images"] for line in EXAMPLES.read_text().splitlines())
+    assert all(line["pose"]["entry"] and len(line["pose"]["people"]) == len(line["subjects"]) for line in written)
+
+
+@pytest.mark.real_data
+def test_dreambench_photos_with_a_bank_of_coco_people(tmp_path):
+    """The main job on real input: UNO's two-subject list over DreamBench photos, poses from COCO val."""
+    data = pathlib.Path(os.environ["ASTRA_DATA_DIR"])
+    coco, bank = data / "coco_pose", tmp_path / "bank"
+    build = ["build", f"--keypoints={coco / 'coco_kpts_val2017.npz'}", f"--captions={coco / 'captions_val2017.json'}"]
+    subprocess.run([sys.executable, "-m", "astra_jax.pose", *build, f"--out={bank}"], check=True, cwd=ROOT, timeout=280)
+    listed = json.loads((data / "uno_dreambench" / "datasets" / "dreambench_multiip.json").read_text())[:2]
+    lines = []
+    for entry in listed:
+        photos = [data / "dreambench_512" / "dataset" / path.split("dataset/")[1] for path in entry["image_paths"]]
+        phrases = PHRASES.findall(entry["prompt"])[:2]
+        subjects = [{"phrase": p, "image": str(photo)} for p, photo in zip(phrases, photos, strict=True)]
+        lines.append({"prompt": entry["prompt"], "subjects": subjects, "people": len(subjects), "seed": 3407})
+    requests = tmp_path / "uno.jsonl"
+    requests.write_text("\n".join(json.dumps(line) for line in lines))
+    command = [sys.executable, ROOT / "sample.py", f"--requests={requests}", f"--pose_bank={bank}"]
+    done = subprocess.run([*command, f"--out={tmp_path / 'out'}"], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    written = manifest_of(tmp_path / "out")
+    assert [line["prompt"] for line in written] == [line["prompt"] for line in lines]
+    for line in written:
+        assert len(line["pose"]["people"]) == 2
+        assert line["pose"]["caption"]
+        assert read(tmp_path / "out" / line["file"]).std() > 1
