@@ -50,17 +50,15 @@ def main(argv: Sequence[str]) -> None:
     """Reads requests, prepares all of them, then draws those that are right."""
     del argv
     start = time.monotonic()
-    # 1. What is asked for. Wrong lines of a file are told at the end and cost no other line.
+    # 1. What is asked for. A wrong line of a file costs no other line.
     asked = _asked()
-    requests = [item for item in asked if isinstance(item, Request)]
-    errors = [item for item in asked if isinstance(item, UserError)]
     if _BATCH.value < 1:
         raise UserError(f"--batch_size must be at least 1, not {_BATCH.value}")
 
     # 2. Weights and bank; compiled programs are kept between runs.
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(pathlib.Path.home() / ".cache" / "astra_jax" / "xla"))
-    needs_bank = any(request.pose == "auto" for request in requests)
+    needs_bank = any(isinstance(item, Request) and item.pose == "auto" for item in asked)
     pipe = AstraPipeline.from_pretrained(_CHECKPOINT.value, _BANK.value if needs_bank else None)
     guidance = _guidance(pipe)
     if pipe.bank is not None:
@@ -68,14 +66,21 @@ def main(argv: Sequence[str]) -> None:
 
     # 3. Photos, poses, tokens: everything that can be wrong with a request.
     sample = pipe.config.sample
-    size = (_HEIGHT.value or sample.height, _WIDTH.value or sample.width)
+    height = sample.height if _HEIGHT.value is None else _HEIGHT.value
+    size = (height, sample.width if _WIDTH.value is None else _WIDTH.value)
     steps = sample.steps if _STEPS.value is None else _STEPS.value
     ready: list[Ready] = []
-    for request in requests:
+    wrong = 0
+    for item in asked:
         try:
-            ready.append(pipe.prepare(request, size, guidance))
+            if isinstance(item, UserError):
+                raise item
+            ready.append(pipe.prepare(item, size, guidance))
         except UserError as error:
-            errors.append(error)
+            if len(asked) == 1:
+                raise
+            wrong += 1
+            print(f"error: {error}", file=sys.stderr, flush=True)
     for one in ready:
         for note in one.notes:
             print(f"{one.request.name}: {note}")
@@ -84,10 +89,9 @@ def main(argv: Sequence[str]) -> None:
     if ready:
         _draw(pipe, ready, steps, guidance)
         print(f"{time.monotonic() - start:.1f} s in all")
-    for error in errors[:-1]:
-        print(f"error: {error}", file=sys.stderr)
-    if errors:
-        raise errors[-1]
+    if wrong:
+        print(f"{wrong} of {len(asked)} requests are wrong and were left out", file=sys.stderr)
+        sys.exit(2)
 
 
 def _draw(pipe: AstraPipeline, ready: list[Ready], steps: int, guidance: float) -> None:

@@ -15,8 +15,8 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from astra_jax import cli
-from astra_jax.config import Config, from_config_dict
 from astra_jax.errors import UserError
+from astra_jax.inputs.cache import check_initial_autoencoder
 from astra_jax.inputs.pipeline import make_dataset
 from astra_jax.training.loop import train
 from astra_jax.training.objectives import make_objective
@@ -35,21 +35,24 @@ def main(argv: Sequence[str]) -> None:
     # 1. The run.
     if not _WORKDIR.value:
         raise UserError("--workdir is missing: name a folder for the run, e.g. --workdir=runs/first")
-    if _CONFIG.value is None:
-        raise UserError("--config is missing: name a file of configs/")
-    config: Config = from_config_dict(_CONFIG.value)
+    config = cli.read_config(_CONFIG.value)
     # 2. Compiled programs are kept between runs.
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         cache = pathlib.Path.home() / ".cache" / "astra_jax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
     # 3. What to minimise, and on what.
     objective = make_objective(config)
+    if config.data.latents and config.train.objective == "astra":
+        check_initial_autoencoder(config)
     dataset = make_dataset(config, training=True, shard=(jax.process_index(), jax.process_count()))
     few = dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=_PREVIEWS))
     previews = make_dataset(few, training=False)
     # 4. Training; SIGTERM saves and ends it with exit code 0.
     workdir = pathlib.Path(_WORKDIR.value)
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--workdir {workdir}: {error.strerror}: choose a folder you can write to") from error
     train(config, workdir, objective, dataset, previews)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import app, flags
 
+from astra_jax.config import Config, from_config_dict
 from astra_jax.errors import UserError
 
 
@@ -14,11 +16,30 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     """Parses absl flags; a wrong flag or config key is the user's mistake (`ml_collections` raises plain errors)."""
     try:
         rest = flags.FLAGS(list(argv))
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, FileNotFoundError) as error:
-        raise UserError(f"{error.args[0] if error.args else error} (see {argv[0]} --help)") from error
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError, ImportError) as error:
+        raise UserError(f"{_reason(error)} (see {argv[0]} --help)") from error
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}: every option is a flag (see {argv[0]} --help)")
     return rest
+
+
+def _reason(error: BaseException) -> str:
+    """One line of an error that may wrap others, or hold the traceback of a config file as its text."""
+    reason: object = error
+    while isinstance(reason, BaseException) and reason.args:
+        reason = reason.args[0]
+    lines = str(reason).strip().splitlines() or [type(error).__name__]
+    return lines[-1] if any("Traceback" in line for line in lines) else " ".join(lines)
+
+
+def read_config(value: Any) -> Config:
+    """The config of a `--config` flag. Raises `UserError` where it is missing, unreadable or wrong."""
+    if value is None:
+        raise UserError("--config is missing: name a file of configs/")
+    try:
+        return from_config_dict(value)
+    except OSError as error:  # ml_collections reports a missing file when the config is first read
+        raise UserError("--config: this file cannot be read: name a file of configs/") from error
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:

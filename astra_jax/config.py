@@ -105,6 +105,10 @@ class DsmConfig:
     layers: int = 3
     heads: int = 8
 
+    def __post_init__(self):
+        if self.heads < 1 or self.width % self.heads:
+            raise UserError(f"dsm: {self.heads} heads do not divide the width {self.width}")
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -125,6 +129,18 @@ class ModelConfig:
     def __post_init__(self):
         if self.positions not in ("europe", "unope", "rope"):
             raise UserError(f"model.positions must be 'europe', 'unope' or 'rope', not {self.positions!r}")
+        sizes = self.transformer
+        for names, one, other in (
+            ("transformer.context_dim and t5.width", sizes.context_dim, self.t5.width),
+            ("transformer.pooled_dim and clip_text.width", sizes.pooled_dim, self.clip_text.width),
+            (
+                "transformer.latent_dim and 4 x autoencoder.latent_channels",
+                sizes.latent_dim,
+                4 * self.autoencoder.latent_channels,
+            ),
+        ):
+            if one != other:
+                raise UserError(f"model.{names} must be equal, not {one} and {other}")
         if self.dtype not in ("bfloat16", "float16", "float32"):
             raise UserError(f"model.dtype must be 'bfloat16', 'float16' or 'float32', not {self.dtype!r}")
 
@@ -197,6 +213,10 @@ class TrainConfig:
     sample_every: int = 500
     export_dtype: str = "bfloat16"
 
+    def __post_init__(self):
+        if self.timesteps not in ("uniform", "logit_normal"):
+            raise UserError(f"train.timesteps must be 'uniform' or 'logit_normal', not {self.timesteps!r}")
+
 
 @dataclasses.dataclass(frozen=True)
 class SampleConfig:
@@ -206,7 +226,6 @@ class SampleConfig:
     guidance: float = 4.0
     height: int = 512
     width: int = 512
-    pose_bank: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ from astra_jax.errors import UserError
 from astra_jax.flow.sampler import euler, initial_noise
 from astra_jax.flow.schedule import schedule
 from astra_jax.inputs.example import Example, Subject
-from astra_jax.inputs.photos import load_photo
+from astra_jax.inputs.photos import load_photo, square
 from astra_jax.inputs.requests import Request
 from astra_jax.inputs.tokenizer import TextTokenizer, load_tokenizer
 from astra_jax.inputs.transforms import arrays, check_sizes, prepare, stack
@@ -43,7 +43,7 @@ class Ready:
 
     request: Request
     fields: dict[str, np.ndarray]
-    photos: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
+    photos: tuple[UInt8[np.ndarray, "_ _ 3"], ...]  # small, for the contact sheet
     skeleton: UInt8[np.ndarray, "_ _ 3"] | None  # as large as the canvas
     retrieved: Retrieved | None
     notes: tuple[str, ...]
@@ -68,15 +68,18 @@ class Result:
     index: int
 
 
-def people_asked_for(request: Request) -> int:
+def people_asked_for(request: Request) -> int | None:
     """How many people a retrieved pose must have: what the request says, else the prompt or the subjects' phrases.
+
+    None: there are people ("a crowd"), but nobody says how many.
 
     A subject that is no person (a backpack) takes no skeleton; where prompt and subjects disagree, the larger number
     counts, for a prompt may name people who have no photo.
     """
     if request.people is not None:
         return request.people
-    return max(count_people(request.prompt) or 0, sum(is_person(subject.phrase) for subject in request.subjects))
+    counted, subjects = count_people(request.prompt), sum(is_person(subject.phrase) for subject in request.subjects)
+    return subjects or None if counted is None else max(counted, subjects)
 
 
 class AstraPipeline:
@@ -127,7 +130,8 @@ class AstraPipeline:
         if truncated:
             notes.append(f"the prompt is longer than {self.config.model.text_length} tokens; its end is not read")
         skeleton = prepared.pose if prepared.has_pose else None
-        return Ready(request, fields, photos, skeleton, pose.retrieved, tuple(notes))
+        small = tuple(square(photo, min(size)) for photo in photos)
+        return Ready(request, fields, small, skeleton, pose.retrieved, tuple(notes))
 
     def _pose(self, request: Request, size: tuple[int, int]) -> Pose:
         if request.pose == "none":
@@ -138,6 +142,8 @@ class AstraPipeline:
                 return Pose(people=load_people(path, size))
             return Pose(picture=letterbox(load_photo(path), size))
         count = people_asked_for(request)
+        if count is None:
+            return Pose(note="no pose: the prompt does not say how many people; say it, or set 'people'")
         if count == 0:
             return Pose(note="no pose: neither prompt nor subjects name people")
         if self._retriever is None:
@@ -155,8 +161,10 @@ class AstraPipeline:
         steps = self.config.sample.steps if steps is None else steps
         if steps < 1:
             raise UserError(f"at least one step is needed, not {steps}")
+        if batch_size < 1:
+            raise UserError(f"a batch holds at least one picture, not {batch_size}")
         jobs = [(one, index) for one in ready for index in range(one.request.num_images)]
-        batch_size = min(batch_size, len(jobs))
+        batch_size = max(min(batch_size, len(jobs)), 1)
         for start in range(0, len(jobs), batch_size):
             batch = jobs[start : start + batch_size]
             padded = batch + [batch[-1]] * (batch_size - len(batch))

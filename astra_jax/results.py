@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw
 
 from astra_jax.config import Config, to_dict
 from astra_jax.errors import UserError
-from astra_jax.inputs.photos import square
 from astra_jax.pipeline import Ready, Result
 
 MANIFEST, SHEET, CONFIG = "manifest.jsonl", "sheet.png", "config.json"
-_GAP, _LINE, _SHEET_ROWS = 6, 13, 40  # pixels, pixels, most requests on the contact sheet
+_GAP, _LINE = 6, 13  # pixels
+_SHEET_ROWS, _SHEET_COLUMNS = 40, 8  # most requests on the contact sheet, most pictures of each
 
 
 class ResultWriter:
@@ -31,31 +31,38 @@ class ResultWriter:
     def __init__(self, folder: str | os.PathLike[str], config: Config, weights: str, steps: int, guidance: float):
         self.folder = pathlib.Path(folder)
         self._run = {"weights": weights, "steps": steps, "guidance": guidance}
-        self._rows: list[tuple[Ready, list[np.ndarray]]] = []
+        self._rows: list[tuple[Ready, list[np.ndarray]]] = []  # of the contact sheet
+        self._current: Ready | None = None
+        self._requests = 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             _replace(self.folder / CONFIG, (json.dumps(to_dict(config), indent=2) + "\n").encode())
             _replace(self.folder / MANIFEST, b"")
+            (self.folder / SHEET).unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"--out {self.folder}: {error.strerror}: choose a folder you can write to") from error
 
     def add(self, result: Result) -> pathlib.Path:
         """Writes the picture, then its manifest line; returns the picture's path."""
         ready = result.ready
-        if not self._rows or self._rows[-1][0] is not ready:
-            self._rows.append((ready, []))
-        path = self.folder / f"{len(self._rows) - 1:04d}_{result.index}.png"
+        if ready is not self._current:
+            self._current = ready
+            self._requests += 1
+            if self._requests <= _SHEET_ROWS:
+                self._rows.append((ready, []))
+        path = self.folder / f"{self._requests - 1:04d}_{result.index}.png"
         try:
             _save_png(result.picture, path)
-            with (self.folder / MANIFEST).open("a") as file:
+            with (self.folder / MANIFEST).open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(json.dumps(self.describe(result, path.name), ensure_ascii=False) + "\n")
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}; the pictures before it are kept") from error
-        self._rows[-1][1].append(result.picture)
+        if self._requests <= _SHEET_ROWS and len(self._rows[-1][1]) < _SHEET_COLUMNS:
+            self._rows[-1][1].append(result.picture)
         return path
 
     def describe(self, result: Result, file: str) -> dict[str, Any]:
-        """The manifest's line: enough to draw the same picture again."""
+        """The manifest's line: what was asked for and what was found for it."""
         request, retrieved = result.ready.request, result.ready.retrieved
         pose: dict[str, Any] = {"source": request.pose}
         if retrieved is not None:
@@ -68,6 +75,7 @@ class ResultWriter:
             "prompt": request.prompt,
             "subjects": [{"phrase": s.phrase, "image": str(s.image)} for s in request.subjects],
             "pose": pose,
+            "people": request.people,
             "seed": request.seed,
             "index": result.index,
             "height": result.picture.shape[0],
@@ -80,7 +88,10 @@ class ResultWriter:
     def finish(self) -> pathlib.Path:
         """Writes the contact sheet (of the first requests, if there are many) and returns its path."""
         path = self.folder / SHEET
-        _save_png(contact_sheet(self._rows[:_SHEET_ROWS]), path)
+        try:
+            _save_png(contact_sheet(self._rows), path)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}; the pictures are kept") from error
         return path
 
 
@@ -96,7 +107,7 @@ def contact_sheet(rows: Sequence[tuple[Ready, Sequence[UInt8[np.ndarray, "H W 3"
     for i, (ready, drawn) in enumerate(rows):
         top = i * row_height + _GAP
         pen.text((_GAP, top), _fit(ready.request.prompt, page.width), fill="black")
-        cells: list[np.ndarray | None] = [square(photo, min(height, width)) for photo in ready.photos]
+        cells: list[np.ndarray | None] = list(ready.photos)
         cells += [None] * (references - len(cells)) + [ready.skeleton, *drawn]
         for column, picture in enumerate(cells):
             if picture is not None:

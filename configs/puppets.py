@@ -42,7 +42,7 @@ def get_config(stage: str = "astra") -> ml_collections.ConfigDict:
     data.update(source="puppets", dir=f"{RUNS}/tfds", tokenizer="data/tokenizer", height=128, width=128)
     data.reference_size = 80
 
-    config.sample.update(height=128, width=128, guidance=1.0, pose_bank="data/pose_library/bank")
+    config.sample.update(height=128, width=128, guidance=1.0)
 
     train = config.train
     if stage == "autoencoder":

@@ -43,6 +43,21 @@ def test_transformers_that_cannot_be(fields, message):
         config_lib.from_config_dict({"model": {"transformer": fields}})
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": {"t5": {"width": 8}}}, "context_dim and t5.width must be equal, not 4096 and 8"),
+        ({"model": {"clip_text": {"width": 8}}}, "pooled_dim and clip_text.width"),
+        ({"model": {"autoencoder": {"latent_channels": 4}}}, "4 x autoencoder.latent_channels"),
+        ({"model": {"dsm": {"heads": 7}}}, "7 heads do not divide"),
+        ({"train": {"timesteps": "beta"}}, "'uniform' or 'logit_normal'"),
+    ],
+)
+def test_parts_that_do_not_fit(fields, message):
+    with pytest.raises(UserError, match=message):
+        config_lib.from_config_dict(fields)
+
+
 def test_unknown_positions_and_dtype():
     with pytest.raises(UserError, match="'europe', 'unope' or 'rope'"):
         config_lib.from_config_dict({"model": {"positions": "learned"}})

@@ -87,6 +87,8 @@ def test_poses_from_files(pipe, photo, tmp_path):
         ("a backpack and a toy in the jungle", ["a backpack", "a toy"], None, 0),
         ("a backpack and a toy in the jungle", ["a backpack", "a toy"], 2, 2),
         ("a man waving", ["a man"], 0, 0),
+        ("people dancing", [], None, None),
+        ("people dancing", ["people"], None, 1),
     ],
 )
 def test_number_of_people(prompt, phrases, people, expected):
@@ -98,6 +100,16 @@ def test_no_people_no_pose_and_a_note(pipe, photo):
     ready = pipe.prepare(Request("a toy on the beach", (SubjectRequest("a toy", photo),)))
     assert ready.skeleton is None
     assert ready.notes == ("no pose: neither prompt nor subjects name people",)
+
+
+def test_an_unknown_number_of_people_is_said(pipe):
+    ready = pipe.prepare(Request("a crowd of people dancing"))
+    assert ready.skeleton is None
+    assert "does not say how many people" in ready.notes[0]
+
+
+def test_nothing_asked_nothing_drawn(pipe):
+    assert pipe([]) == []
 
 
 def test_long_prompts_are_cut_with_a_note(pipe, photo):

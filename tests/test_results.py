@@ -36,6 +36,7 @@ def test_files_and_manifest(tmp_path):
         "prompt": "a prompt",
         "subjects": [],
         "pose": {"source": "auto"},
+        "people": None,
         "seed": 5,
         "index": 1,
         "height": 32,

@@ -99,9 +99,10 @@ def test_a_bad_line_costs_no_other_line_and_the_same_seed_gives_the_same_picture
     requests.write_text("\n".join(lines))
     done = sample(f"--requests={requests}", "--batch_size=2", out=tmp_path / "many")
     assert done.returncode == 2
-    errors = done.stderr.strip().splitlines()
+    *errors, summary = done.stderr.strip().splitlines()
+    assert summary == "4 of 6 requests are wrong and were left out"
     assert all(line.startswith("error: requests.jsonl line ") for line in errors), done.stderr
-    assert sorted(line.split("line ")[1][0] for line in errors) == ["2", "3", "4", "6"]
+    assert [line.split("line ")[1][0] for line in errors] == ["2", "3", "4", "6"]
     written = manifest_of(tmp_path / "many")
     assert [(line["request"], line["index"]) for line in written] == [
         ("requests.jsonl line 1", 0),

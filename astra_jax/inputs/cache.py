@@ -22,6 +22,7 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from astra_jax.config import Config, to_dict
 from astra_jax.errors import UserError
 from astra_jax.inputs.example import Prepared
+from astra_jax.weights.pretrained import load_pretrained
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -96,6 +97,15 @@ def check_autoencoder(folder: str | pathlib.Path, params: Mapping[str, Any]) -> 
     """Raises `UserError` unless the cache was made with the autoencoder whose parameters are `params`."""
     if read_manifest(pathlib.Path(folder).expanduser())["autoencoder"] != checksum(params):
         raise UserError(f"{folder} was made with another autoencoder than the one in use: {REMEDY} with this one")
+
+
+def check_initial_autoencoder(config: Config) -> None:
+    """Raises `UserError` unless the autoencoder that `train.initialize_from` gives the run made `data.latents`."""
+    for folder in reversed(config.train.initialize_from):
+        _, params = load_pretrained(folder)
+        if "autoencoder" in params:
+            return check_autoencoder(config.data.latents, params["autoencoder"])
+    raise UserError("config.data.latents needs the autoencoder that made it: name its folder in train.initialize_from")
 
 
 def checksum(params: Mapping[str, Any]) -> str:

@@ -24,7 +24,8 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 from jaxtyping import Array, Float, Float16, UInt8
 from tqdm import tqdm
 
-from astra_jax.config import Config, from_config_dict
+from astra_jax import cli
+from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.inputs import cache, transforms
 from astra_jax.inputs.example import Example, Prepared
@@ -199,7 +200,7 @@ def _write_json(path: pathlib.Path, value: Any) -> None:
 def main(argv: Sequence[str]) -> None:
     """Reads the config and the weights, writes the cache."""
     del argv
-    config = from_config_dict(FLAGS.config)
+    config = cli.read_config(FLAGS.config)
     params = load_pretrained(FLAGS.autoencoder)[1]
     expected = jax.eval_shape(Astra(config.model).init, jax.random.key(0))["autoencoder"]
     params = {"autoencoder": params.get("autoencoder", {})}
@@ -211,8 +212,6 @@ def main(argv: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     from ml_collections import config_flags
-
-    from astra_jax import cli
 
     FLAGS = flags.FLAGS
     config_flags.DEFINE_config_file("config", lock_config=True)

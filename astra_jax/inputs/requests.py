@@ -70,7 +70,7 @@ def parse_request(fields: Any, folder: pathlib.Path, name: str = "request") -> R
         raise UserError(f"{name}: the prompt has {len(prompt)} characters, {MAX_PROMPT} is the most")
     pose = get("pose", str, "auto")
     if pose not in ("auto", "none"):
-        pose = str(folder / pathlib.Path(pose).expanduser())
+        pose = str(_path(pose, folder, name))
     people, seed, images = get("people", int, None), get("seed", int, 0), get("num_images", int, 1)
     if people is not None and people < 0:
         raise UserError(f"{name}: 'people' must not be negative, but is {people}")
@@ -91,7 +91,16 @@ def _subject(fields: Any, folder: pathlib.Path, name: str) -> SubjectRequest:
     phrase, image = fields["phrase"], fields["image"]
     if not (isinstance(phrase, str) and phrase.strip() and isinstance(image, str) and image):
         raise UserError(f"{name}: a subject's phrase and image must be texts, not {_short(fields)}")
-    return SubjectRequest(phrase.strip(), folder / pathlib.Path(image).expanduser())
+    return SubjectRequest(phrase.strip(), _path(image, folder, name))
+
+
+def _path(text: str, folder: pathlib.Path, name: str) -> pathlib.Path:
+    if not text:
+        raise UserError(f"{name}: a file name is empty")
+    try:
+        return folder / pathlib.Path(text).expanduser()
+    except RuntimeError as error:  # "~nobody"
+        raise UserError(f"{name}: {_short(text)}: {error}") from error
 
 
 def _short(value: Any) -> str:
@@ -109,7 +118,10 @@ def read_requests(path: pathlib.Path) -> Iterator[Request | UserError]:
             for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
                 name = f"{path.name} line {number}"
                 if len(line) > MAX_LINE:
-                    raise UserError(f"{name}: longer than {MAX_LINE} bytes: this is no request file")
+                    yield UserError(f"{name}: longer than {MAX_LINE} bytes: this is no request")
+                    while line and not line.endswith(b"\n"):
+                        line = file.readline(MAX_LINE)
+                    continue
                 if line.strip():
                     yield _parse_line(line, path.parent, name)
     except OSError as error:
@@ -121,5 +133,5 @@ def _parse_line(line: bytes, folder: pathlib.Path, name: str) -> Request | UserE
         return parse_request(json.loads(line), folder, name)
     except UserError as error:
         return error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, a number of thousands of digits
         return UserError(f"{name}: no JSON: {error}")

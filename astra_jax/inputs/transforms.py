@@ -33,6 +33,7 @@ class Dropout(NamedTuple):
 
 
 KEEP_ALL = Dropout()
+MAX_SIDE = 4096  # pixels of a canvas
 
 
 def draw_dropout(rng: np.random.Generator, data: DataConfig) -> Dropout:
@@ -132,19 +133,6 @@ def arrays(
     return fields, text.truncated
 
 
-def prepare_inputs(
-    example: Example, config: Config, tokenizer: TextTokenizer, *, canvas: tuple[int, int], guidance: float
-) -> tuple[Inputs, bool]:
-    """`Inputs` of one picture (B = 1) for sampling, nothing dropped, and whether the prompt was too long and was cut.
-
-    `example.target` is not needed; `example.people` are in pixels of a picture of `example.size`. Raises `UserError`
-    as `arrays` and `check_sizes` do.
-    """
-    check_sizes(config, canvas)
-    fields, truncated = arrays(prepare(example, config, canvas), config, tokenizer, guidance)
-    return stack([fields]), truncated
-
-
 def stack(examples: Sequence[dict[str, np.ndarray]]) -> Inputs:
     """`Inputs` of B examples from the fields of each."""
     return Inputs(**{name: np.stack([example[name] for example in examples]) for name in examples[0]})
@@ -155,6 +143,8 @@ def check_sizes(config: Config, canvas: tuple[int, int]) -> None:
     pixels = 2 ** (len(config.model.autoencoder.channel_mult) - 1) * PATCH
     sizes = {"height": canvas[0], "width": canvas[1], "data.reference_size": config.data.reference_size}
     for name, size in sizes.items():
+        if size > MAX_SIDE:
+            raise UserError(f"{name} {size} is more than {MAX_SIDE} pixels: no model of this kind draws such pictures")
         if size <= 0 or size % pixels:
             nearest = max(pixels, round(size / pixels) * pixels)
             raise UserError(f"{name} {size} is no positive multiple of {pixels} pixels: {nearest} is the nearest")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -45,5 +46,5 @@ def read_arrays(path: Path, names: tuple[str, ...], max_bytes: int) -> tuple[np.
             return tuple(arrays[name] for name in names)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is no readable npz file ({error})") from error

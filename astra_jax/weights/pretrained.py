@@ -49,6 +49,17 @@ def save_pretrained(folder: PathLike, config: Config, params: Params, dtype: str
     if target.exists() and (not target.is_dir() or {f.name for f in target.iterdir()} - {CONFIG, WEIGHTS, TOKENIZER}):
         raise UserError(f"{target} holds other files: choose a new or empty folder")
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        _write_draft(draft, config, params, dtype, tokenizer)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise UserError(f"cannot write {target}: {error.strerror or error}: choose another folder") from error
+    _put_in_place(draft, target)
+
+
+def _write_draft(
+    draft: pathlib.Path, config: Config, params: Params, dtype: str, tokenizer: pathlib.Path | None
+) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     flat = flatten(params)
@@ -58,6 +69,9 @@ def save_pretrained(folder: PathLike, config: Config, params: Params, dtype: str
     (draft / CONFIG).write_text(json.dumps(to_dict(config), indent=2) + "\n")
     if tokenizer is not None:
         shutil.copyfile(tokenizer, draft / TOKENIZER)
+
+
+def _put_in_place(draft: pathlib.Path, target: pathlib.Path) -> None:
     if target.exists():
         old = target.with_name(f".{target.name}.{os.getpid()}.old")
         os.rename(target, old)
@@ -107,7 +121,7 @@ def _load_config(path: pathlib.Path) -> Config:
         raise UserError(f"{path} has more than {_MAX_CONFIG_BYTES} bytes: this is no config")
     try:
         tree = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path} must hold a JSON object")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from astra_jax.errors import UserError
 from astra_jax.pose.database import PoseBank
+from astra_jax.pose.index import scann_available
 from astra_jax.pose.people_words import action_text, count_people
 from data.pose_library.__main__ import BANK, run
 from data.pose_library.actions import ACTIONS, GROUPS, SOLOS
@@ -363,3 +364,15 @@ def test_the_command_writes_a_bank_and_refuses_another_folder(tmp_path, monkeypa
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="no pose bank"):
         run(["--out", str(tmp_path), "--backend", "exact"])
+
+
+@pytest.mark.skipif(not scann_available(), reason="ScaNN has no wheel for this platform")
+def test_scann_finds_what_the_exact_search_finds_in_the_built_in_bank():
+    """Recall@10 of ScaNN is 1.0, every row of the bank being a query: equal scores, for ties may come in any order."""
+    scann = PoseBank.load(BANK, backend="scann")
+    exact = PoseBank.load(BANK, backend="exact")
+    for people in (1, 2, 3):
+        queries = exact.partition(people).vectors
+        found, _ = scann.partition(people).index.search(queries, 10)
+        wanted, _ = exact.partition(people).index.search(queries, 10)
+        np.testing.assert_allclose(found, wanted, atol=1e-5)

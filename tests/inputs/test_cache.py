@@ -7,9 +7,11 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from astra_jax.config import Config, DataConfig, TrainConfig
 from astra_jax.errors import UserError
 from astra_jax.inputs import cache
 from astra_jax.inputs.example import Prepared
+from astra_jax.weights.pretrained import save_pretrained
 
 
 def prepared(number=0, subjects=2, prompt="the man and the woman"):
@@ -150,3 +152,20 @@ def test_another_autoencoder_is_refused(folder):
         cache.check_autoencoder(folder, params)
     rewrite(folder, autoencoder=cache.checksum(params))
     cache.check_autoencoder(folder, params)
+
+
+def test_the_autoencoder_a_run_starts_from_is_compared(folder, tmp_path):
+    params = {"kernel": np.ones(3, np.float32)}
+    save_pretrained(tmp_path / "dsm", Config(), {"dsm": params}, "float32")
+    save_pretrained(tmp_path / "autoencoder", Config(), {"autoencoder": params}, "float32")
+    data = DataConfig(latents=str(folder))
+
+    def run(*folders):
+        return Config(data=data, train=TrainConfig(initialize_from=tuple(str(tmp_path / name) for name in folders)))
+
+    with pytest.raises(UserError, match="name its folder in train.initialize_from"):
+        cache.check_initial_autoencoder(run("dsm"))
+    with pytest.raises(UserError, match="made with another autoencoder"):
+        cache.check_initial_autoencoder(run("autoencoder", "dsm"))
+    rewrite(folder, autoencoder=cache.checksum(params))
+    cache.check_initial_autoencoder(run("autoencoder", "dsm"))

@@ -56,6 +56,8 @@ def test_absolute_paths_stay():
         ({"prompt": "x", "subjects": "a man"}, "'subjects' must be a list"),
         ({"prompt": "x", "subjects": [{"phrase": "a man"}]}, "a subject is"),
         ({"prompt": "x", "subjects": [{"phrase": "", "image": "a"}]}, "must be texts"),
+        ({"prompt": "x", "subjects": [{"phrase": "x", "image": "~nobody-here/x.png"}]}, "nobody-here"),
+        ({"prompt": "x", "pose": ""}, "a file name is empty"),
         ({"prompt": "x", "subjects": [{"phrase": "a", "image": 1}]}, "must be texts"),
     ],
 )
@@ -80,10 +82,12 @@ def test_files_that_are_none(tmp_path):
         list(read_requests(tmp_path / "none.jsonl"))
     huge = tmp_path / "huge.jsonl"
     huge.write_bytes(b"x" * (1 << 21))
-    with pytest.raises(UserError, match="line 1: longer than"):
-        list(read_requests(huge))
+    huge.write_bytes(b"x" * (1 << 21) + b'\n{"prompt": "two"}')
+    long, fine = read_requests(huge)
+    assert "line 1: longer than" in str(long)
+    assert fine.name == "huge.jsonl line 2"
     binary = tmp_path / "binary.jsonl"
-    binary.write_bytes(b"\xff\xfe\n" + b"[" * 100_000 + b"\n")
+    binary.write_bytes(b"\xff\xfe\n" + b"[" * 100_000 + b"\n" + b'{"seed": ' + b"1" * 5000 + b"}\n")
     assert all(isinstance(line, UserError) for line in read_requests(binary))
 
 

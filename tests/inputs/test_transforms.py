@@ -9,12 +9,20 @@ from astra_jax.inputs.transforms import (
     KEEP_ALL,
     Dropout,
     arrays,
+    check_sizes,
     draw_dropout,
     first_subjects,
     prepare,
-    prepare_inputs,
+    stack,
 )
 from astra_jax.pose.drawing import draw
+
+
+def prepare_inputs(example, config, tokenizer, *, canvas, guidance):
+    """What sampling does with one example: nothing dropped, a batch of one, and whether the prompt was cut."""
+    check_sizes(config, canvas)
+    fields, truncated = arrays(prepare(example, config, canvas), config, tokenizer, guidance)
+    return stack([fields]), truncated
 
 
 def test_prepare(config, source):
