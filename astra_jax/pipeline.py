@@ -105,7 +105,7 @@ class AstraPipeline:
         config, params = load_pretrained(found)
         model = Astra(config.model)
         check_tree(params, jax.eval_shape(model.init, jax.random.key(0)), found)
-        bank = PoseBank.load(pose_bank) if pose_bank else None
+        bank = PoseBank.load(pathlib.Path(pose_bank)) if pose_bank else None
         return cls(config, params, load_tokenizer(found, config.model), bank, fingerprint(found))
 
     def prepare(self, request: Request, size: tuple[int, int] | None = None, guidance: float | None = None) -> Ready:
@@ -199,6 +199,6 @@ def _draw(
     height, width = (side // model.downsampling for side in inputs.pose.shape[1:3])
     tokens = height * width // PATCH**2
     conditions = model.encode(params, inputs, (height, width))
-    noise = initial_noise(seeds, indices, tokens, model.config.transformer.latent_dim)
+    noise = initial_noise(jnp.asarray(seeds), jnp.asarray(indices), tokens, model.config.transformer.latent_dim)
     x = euler(lambda x, t: model.velocity(params, x, t, conditions), noise, schedule(steps, tokens))
     return model.decode(params, unpatchify(x, height, width))

@@ -42,4 +42,4 @@ def sample_timesteps(
         t = jax.nn.sigmoid(jax.vmap(jax.random.normal)(keys))
     else:
         raise ValueError(f"distribution must be 'uniform' or 'logit_normal', not {distribution!r}")
-    return shift(t, shift_of(tokens))
+    return jnp.asarray(shift(t, shift_of(tokens)))

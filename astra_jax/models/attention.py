@@ -26,13 +26,13 @@ def attend(
         scale: of the logits; 1/sqrt(D) where not given (Vaswani et al., arXiv 1706.03762).
     """
     batch, _, heads, width = q.shape
-    scale = width**-0.5 if scale is None else scale
+    factor = width**-0.5 if scale is None else scale
 
     # One batch axis in front and matrices behind it: XLA's CPU products are several times slower on any other layout.
     def matrices(x: Float[Array, "B L H D"]) -> Float[Array, "N L D"]:
         return jnp.moveaxis(x, 2, 1).reshape(batch * heads, x.shape[1], width)
 
-    logits = jnp.einsum("NLD,NMD->NLM", matrices(q * scale), matrices(k), preferred_element_type=jnp.float32)
+    logits = jnp.einsum("NLD,NMD->NLM", matrices(q * factor), matrices(k), preferred_element_type=jnp.float32)
     if bias is not None:
         logits = (logits.reshape(batch, heads, *logits.shape[1:]) + bias).reshape(logits.shape)
     if mask is not None:

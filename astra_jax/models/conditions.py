@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import flax.struct
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 # What a leaf of these structs may be: an array of the device or the host, or the shape of one (jax.eval_shape).
-AnyArray = Array | np.ndarray | jax.ShapeDtypeStruct
+if TYPE_CHECKING:
+    AnyArray = Any
+else:
+    AnyArray = Array | np.ndarray | jax.ShapeDtypeStruct
 
 
 @flax.struct.dataclass

@@ -182,7 +182,7 @@ class SingleBlock(nn.Module):
         return x + gate * nn.Dense(config.width, dtype=self.dtype, name="linear2")(both), None
 
 
-def _stack(block: type[nn.Module], layers: int, config: TransformerConfig, in_axes: tuple) -> type[nn.Module]:
+def _stack(block: type[nn.Module], layers: int, config: TransformerConfig, in_axes: Any) -> type[nn.Module]:
     """`layers` blocks as one scan over stacked weights, each recomputed in the backward pass as the config says."""
     if config.remat != "none":
         block = nn.remat(block, policy=REMAT_POLICIES[config.remat], prevent_cse=False)
