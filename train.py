@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Sequence
 
 import jax
-from absl import flags, logging
+from absl import flags
 from ml_collections import config_flags
 
 from astra_jax import cli
@@ -30,8 +30,6 @@ _PREVIEWS = 4  # examples
 def main(argv: Sequence[str]) -> None:
     """Runs one training run to its end, going on from its newest checkpoint."""
     del argv
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)  # Orbax tells every file it writes
     # 1. The run.
     if not _WORKDIR.value:
         raise UserError("--workdir is missing: name a folder for the run, e.g. --workdir=runs/first")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from astra_jax.config import Config, from_config_dict
 from astra_jax.errors import UserError
@@ -53,6 +53,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             raise AssertionError from error  # fail() does not return
 
     def guarded(argv: Sequence[str]) -> None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)  # jax and Orbax tell at length what they try and write
         try:
             main(argv)
         except UserError as error:

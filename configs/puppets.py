@@ -9,6 +9,10 @@ Two stages share this file; the second reads the first one's autoencoder, frozen
     python train.py --config configs/puppets.py --workdir runs/puppets
     python -m data.pose_library --out runs/pose_bank
     python sample.py --checkpoint runs/puppets/pretrained --pose_bank runs/pose_bank
+
+Expected on two CPU cores with GLIBC_TUNABLES=glibc.malloc.hugetlb=1: the autoencoder takes about 1 s a step and
+reaches 22 to 23 dB after 1,400 steps; the model takes 0.65 s a step and a loss of 0.40 after 3,600 steps (50 minutes),
+when places follow the words and people stand roughly in their poses, but identities do not show yet.
 """
 
 import ml_collections

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import jax
-from absl import flags, logging
+from absl import flags
 
 from astra_jax import cli
 from astra_jax.errors import UserError
@@ -24,8 +24,6 @@ _DTYPE = flags.DEFINE_enum("dtype", None, ["bfloat16", "float16", "float32"], "O
 def export(argv: Sequence[str]) -> None:
     """Writes the newest checkpoint of a run as pretrained weights."""
     del argv
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)  # Orbax tells every file it reads
     if not _WORKDIR.value or not _OUT.value:
         raise UserError("export needs --workdir=RUN and --out=FOLDER")
     jax.config.update("jax_platforms", "cpu")  # a run may be using the accelerator's memory
