@@ -16,6 +16,7 @@ from astra_jax.config import (
     ModelConfig,
     T5Config,
     TrainConfig,
+    TransformerConfig,
 )
 from astra_jax.inputs.example import Example, Subject
 from astra_jax.inputs.tokenizer import PromptTokenizer, train_tokenizer
@@ -72,6 +73,7 @@ def memory():
 @pytest.fixture(scope="session")
 def config():
     model = ModelConfig(
+        transformer=TransformerConfig(latent_dim=16),
         autoencoder=AutoencoderConfig(channels=8, channel_mult=(1, 2), res_blocks=1, latent_channels=4, norm_groups=4),
         t5=T5Config(vocab_size=VOCAB),
         clip_text=ClipTextConfig(vocab_size=VOCAB, length=24),
