@@ -28,7 +28,7 @@ from astra_jax import config as config_lib
 def random_like(tree, seed=0):
     """Random float32 parameters in the shapes of `tree`, which `jax.eval_shape` gives without compiling anything."""
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: (0.3 * rng.normal(size=leaf.shape)).astype(np.float32), tree)
+    return jax.tree.map(lambda leaf: jax.numpy.asarray(0.3 * rng.normal(size=leaf.shape), np.float32), tree)
 
 
 @pytest.fixture(scope="session")

@@ -153,8 +153,9 @@ def two_bone(
     distance = np.clip(distance, abs(upper - lower) + 1e-3 * upper, (upper + lower) * 0.999)
     across = pole - axis * (pole @ axis)
     norm = np.linalg.norm(across)
-    if norm < 1e-6:  # the pole lies along the chain: any perpendicular will do
-        across = np.cross(axis, [0.0, 0.0, 1.0] if abs(axis[2]) < 0.9 else [1.0, 0.0, 0.0])
+    if norm < 1e-6:  # the pole lies along the chain: any perpendicular will do that a mirror leaves in its place
+        pole = np.array([0.0, 0.0, 1.0] if abs(axis[2]) < 0.9 else [0.0, 1.0, 0.0])
+        across = pole - axis * (pole @ axis)
         norm = np.linalg.norm(across)
     along = (upper**2 - lower**2 + distance**2) / (2 * distance)
     height = np.sqrt(max(upper**2 - along**2, 0.0))
@@ -187,11 +188,11 @@ def forward(pose: Pose) -> Float[np.ndarray, "17 3"]:
 
 
 def _turn(item: tuple[Limb, int, int]) -> int:
-    """Aimed limbs are solved first, then those that reach for the body, then those that reach for another limb."""
-    limb = item[0]
+    """Aimed limbs are solved first, then those that reach for what is there, then those that reach for their twin."""
+    limb, root, _ = item
     if isinstance(limb, Aim):
         return 0
-    return 2 if limb.anchor.endswith(("elbow", "wrist", "knee", "ankle")) else 1
+    return 2 if limb.anchor.endswith(("elbow", "wrist") if root in (5, 6) else ("knee", "ankle")) else 1
 
 
 def _solve(
