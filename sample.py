@@ -9,13 +9,11 @@ Each run leaves PNG files, sheet.png (references, skeleton, pictures) and manife
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 import time
 from collections.abc import Sequence
 
-import jax
 from absl import flags
 
 from astra_jax import cli
@@ -56,8 +54,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(f"--batch_size must be at least 1, not {_BATCH.value}")
 
     # 2. Weights and bank; compiled programs are kept between runs.
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_compilation_cache_dir", str(pathlib.Path.home() / ".cache" / "astra_jax" / "xla"))
+    cli.keep_compiled_programs()
     needs_bank = any(isinstance(item, Request) and item.pose == "auto" for item in asked)
     pipe = AstraPipeline.from_pretrained(_CHECKPOINT.value, _BANK.value if needs_bank else None)
     guidance = _guidance(pipe)

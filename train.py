@@ -6,7 +6,6 @@ python train.py --config=configs/puppets.py --workdir=runs/puppets
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -35,9 +34,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("--workdir is missing: name a folder for the run, e.g. --workdir=runs/first")
     config = cli.read_config(_CONFIG.value)
     # 2. Compiled programs are kept between runs.
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        cache = pathlib.Path.home() / ".cache" / "astra_jax" / "xla"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+    cli.keep_compiled_programs()
     # 3. What to minimise, and on what.
     objective = make_objective(config)
     if config.data.latents and config.train.objective == "astra":

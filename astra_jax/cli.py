@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 from absl import app, flags, logging
 
 from astra_jax.config import Config, from_config_dict
@@ -55,15 +58,27 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     def guarded(argv: Sequence[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # jax and Orbax tell at length what they try and write
-        try:
-            main(argv)
-        except UserError as error:
-            fail(error)
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            sys.exit(130)
+        guard(lambda: main(argv))
 
     app.run(guarded, flags_parser=parser)
+
+
+def guard(program: Callable[[], object]) -> None:
+    """Calls `program`; a `UserError` ends in its one line and exit code 2, Ctrl-C in exit code 130."""
+    try:
+        program()
+    except UserError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def keep_compiled_programs() -> None:
+    """Keeps jax's compiled programs between runs, in $JAX_COMPILATION_CACHE_DIR or ~/.cache/astra_jax/xla."""
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        folder = pathlib.Path.home() / ".cache" / "astra_jax" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 def fail(error: UserError) -> None:

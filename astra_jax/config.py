@@ -58,6 +58,11 @@ class AutoencoderConfig:
     scale: float = 0.3611
     shift: float = 0.1159
 
+    @property
+    def downsampling(self) -> int:
+        """Pixels a latent, along one side."""
+        return 2 ** (len(self.channel_mult) - 1)
+
 
 @dataclasses.dataclass(frozen=True)
 class T5Config:

@@ -27,7 +27,8 @@ from astra_jax.inputs.photos import load_photo, square
 from astra_jax.inputs.requests import Request
 from astra_jax.inputs.tokenizer import TextTokenizer, load_tokenizer
 from astra_jax.inputs.transforms import arrays, check_sizes, prepare, stack
-from astra_jax.models.astra import PATCH, Astra, Inputs, Params, unpatchify
+from astra_jax.models.astra import PATCH, Astra, Inputs, unpatchify
+from astra_jax.params import Params
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.people_words import count_people, is_person
 from astra_jax.pose.pose_files import letterbox, load_people

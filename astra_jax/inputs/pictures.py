@@ -42,7 +42,7 @@ def random_picture(example: Example, rng: np.random.Generator, config: Config) -
 
 def check_crop(config: Config) -> None:
     """Raises `UserError` unless `data.crop` (or the canvas, where it is 0) suits the autoencoder."""
-    data, pixels = config.data, 2 ** (len(config.model.autoencoder.channel_mult) - 1)
+    data, pixels = config.data, config.model.autoencoder.downsampling
     if data.crop > min(data.height, data.width):
         raise UserError(f"config.data.crop {data.crop} does not fit into {data.height} x {data.width} pictures")
     sizes = {"crop": data.crop} if data.crop else {"height": data.height, "width": data.width}

@@ -140,7 +140,7 @@ def stack(examples: Sequence[dict[str, np.ndarray]]) -> Inputs:
 
 def check_sizes(config: Config, canvas: tuple[int, int]) -> None:
     """Raises `UserError` unless pictures of these sizes divide into whole tokens, naming the nearest size that does."""
-    pixels = 2 ** (len(config.model.autoencoder.channel_mult) - 1) * PATCH
+    pixels = config.model.autoencoder.downsampling * PATCH
     sizes = {"height": canvas[0], "width": canvas[1], "data.reference_size": config.data.reference_size}
     for name, size in sizes.items():
         if size > MAX_SIDE:

@@ -19,10 +19,10 @@ from astra_jax.models.dsm import Dsm, place_offsets
 from astra_jax.models.europe import positions, rotary_tables
 from astra_jax.models.t5 import T5Encoder
 from astra_jax.models.transformer import Transformer
+from astra_jax.params import Params
 
 PATCH = 2  # one token is 2 x 2 latents
 
-Params = dict[str, Any]
 Pictures = UInt8[AnyArray, "... _ _ 3"] | Float[AnyArray, "... _ _ _"]
 
 
@@ -80,7 +80,7 @@ class Astra:
     @property
     def downsampling(self) -> int:
         """Pixels a latent, along one axis."""
-        return 2 ** (len(self.config.autoencoder.channel_mult) - 1)
+        return self.config.autoencoder.downsampling
 
     @property
     def _modules(self) -> dict[str, Any]:

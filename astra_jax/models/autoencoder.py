@@ -254,7 +254,7 @@ class Autoencoder(nn.Module):
     @property
     def factor(self) -> int:
         """Pixels of a picture along one side of a latent."""
-        return 2 ** (len(self.config.channel_mult) - 1)
+        return self.config.downsampling
 
     def encode(self, pictures: Float[Array, "B H W 3"]) -> Float[Array, "B h w C2"]:
         """Moments (mean | logvar) of the raw latents for pictures in [-1, 1].

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from astra_jax.cli import fail
-from astra_jax.errors import UserError
+from astra_jax.cli import guard
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.index import BACKENDS
 from astra_jax.pose.people_words import action_text
@@ -32,10 +30,4 @@ def run(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        run()
-    except UserError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    guard(run)
