@@ -56,6 +56,6 @@ def get_config(stage: str = "astra") -> ml_collections.ConfigDict:
     else:
         data.latents = f"{RUNS}/latents"
         train.update(trainable="^(?!autoencoder/)", initialize_from=(f"{RUNS}/autoencoder/pretrained",))
-        train.update(steps=3600, batch_size=8, timesteps="logit_normal")
-        train.optimizer.update(learning_rate=1e-3, schedule="cosine", warmup_steps=200, b2=0.99)
+        train.update(steps=7000, batch_size=8, timesteps="logit_normal")
+        train.optimizer.update(learning_rate=1.5e-3, schedule="cosine", warmup_steps=300, b2=0.99)
     return config

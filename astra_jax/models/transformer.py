@@ -20,6 +20,10 @@ from astra_jax.models.attention import attend
 from astra_jax.models.conditions import Conditions
 from astra_jax.models.europe import apply_rotary
 
+# Modulation and output start at zero: every block starts as the identity and opens as it learns (adaLN-Zero, DiT,
+# arXiv 2212.09748).
+ZEROS: dict[str, Any] = {"kernel_init": nn.initializers.zeros}
+
 REMAT_POLICIES = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
@@ -123,11 +127,11 @@ class DoubleBlock(nn.Module):
         config, images, text = self.config, *streams
         length = text.shape[1]
 
-        def dense(width: int, name: str) -> nn.Dense:
-            return nn.Dense(width, dtype=self.dtype, name=name)
+        def dense(width: int, name: str, **options: Any) -> nn.Dense:
+            return nn.Dense(width, dtype=self.dtype, name=name, **options)
 
-        image_modulation = dense(6 * config.width, "img_mod")(nn.silu(y))[:, None]
-        text_modulation = token_modulation(dense(6 * config.width, "txt_mod"), y, offsets, place)
+        image_modulation = dense(6 * config.width, "img_mod", **ZEROS)(nn.silu(y))[:, None]
+        text_modulation = token_modulation(dense(6 * config.width, "txt_mod", **ZEROS), y, offsets, place)
         shift_i, scale_i, gate_i, mlp_shift_i, mlp_scale_i, mlp_gate_i = jnp.split(image_modulation, 6, -1)
         shift_t, scale_t, gate_t, mlp_shift_t, mlp_scale_t, mlp_gate_t = jnp.split(text_modulation, 6, -1)
 
@@ -171,7 +175,7 @@ class SingleBlock(nn.Module):
     ) -> tuple[Float[Array, "B L D"], None]:
         """Returns the updated sequence (and nothing, for `nn.scan`)."""
         config = self.config
-        modulation = nn.Dense(3 * config.width, dtype=self.dtype, name="modulation")(nn.silu(y))[:, None]
+        modulation = nn.Dense(3 * config.width, dtype=self.dtype, name="modulation", **ZEROS)(nn.silu(y))[:, None]
         shift, scale, gate = jnp.split(modulation, 3, -1)
         hidden = int(config.width * config.mlp_ratio)
         fused = nn.Dense(3 * config.width + hidden, dtype=self.dtype, name="linear1")(modulate(x, shift, scale))
@@ -231,5 +235,5 @@ class Transformer(nn.Module):
         x, _ = singles(config, self.dtype, name="single_blocks")(jnp.concatenate([text, images], 1), None, *shared)
 
         x = x[:, text.shape[1] : text.shape[1] + canvas]
-        shift, scale = jnp.split(dense(2 * config.width, "final_mod")(nn.silu(y))[:, None], 2, -1)
-        return dense(config.latent_dim, "final_linear")(modulate(x, shift, scale)).astype(jnp.float32)
+        shift, scale = jnp.split(dense(2 * config.width, "final_mod", **ZEROS)(nn.silu(y))[:, None], 2, -1)
+        return dense(config.latent_dim, "final_linear", **ZEROS)(modulate(x, shift, scale)).astype(jnp.float32)
