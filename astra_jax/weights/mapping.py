@@ -8,7 +8,7 @@ axis. PyTorch keeps linear weights as [out, in] and convolutions as [out, in, he
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Shaped
@@ -72,26 +72,42 @@ def stack(template: Callable[[int], tuple[str, ...]], layers: int, layout: Layou
     return Leaf(tuple(template(index) for index in range(layers)), layout, True, rows)
 
 
-def load_leaf(leaf: Leaf, read: Read) -> Array:
-    """The leaf from published tensors; `read` returns a tensor by its name."""
-
-    def layer(names: tuple[str, ...]) -> Array:
+def load_layers(leaf: Leaf, read: Read) -> Iterator[Array]:
+    """The leaf's layers one after another from published tensors; `read` returns a tensor by its name."""
+    for names in leaf.layers:
         parts = [read(name) for name in names]
-        return leaf.layout.load(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=0))
+        yield leaf.layout.load(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=0))
 
-    layers = [layer(names) for names in leaf.layers]
+
+def load_leaf(leaf: Leaf, read: Read) -> Array:
+    """The whole leaf from published tensors; `read` returns a tensor by its name."""
+    layers = list(load_layers(leaf, read))
     return np.stack(layers) if leaf.stacked else layers[0]
+
+
+def save_layer(leaf: Leaf, index: int, layer: Array) -> dict[str, Array]:
+    """The published tensors of one layer, views where possible."""
+    names = leaf.layers[index]
+    whole = leaf.layout.save(layer)
+    cuts = np.cumsum(leaf.rows)[:-1] if leaf.rows else len(names)
+    return dict(zip(names, np.split(whole, cuts, axis=0), strict=True))
 
 
 def save_leaf(leaf: Leaf, array: Array) -> dict[str, Array]:
     """The inverse of `load_leaf`: published tensors by name."""
     tensors: dict[str, Array] = {}
-    for names, layer in zip(leaf.layers, array if leaf.stacked else [array], strict=True):
-        whole = leaf.layout.save(layer)
-        cuts = np.cumsum(leaf.rows)[:-1] if leaf.rows else len(names)
-        for name, part in zip(names, np.split(whole, cuts, axis=0), strict=True):
-            tensors[name] = np.ascontiguousarray(part)
+    for index, layer in zip(range(len(leaf.layers)), array if leaf.stacked else [array], strict=True):
+        tensors |= {name: np.ascontiguousarray(part) for name, part in save_layer(leaf, index, layer).items()}
     return tensors
+
+
+def published_shapes(leaf: Leaf, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """The shape of every published tensor of a leaf of `shape`; raises ValueError for a wrong number of layers."""
+    if leaf.stacked and shape[0] != len(leaf.layers):
+        raise ValueError(f"a leaf of {shape[0]} layers has names for {len(leaf.layers)}")
+    layer = np.broadcast_to(np.zeros((), np.int8), shape[1:] if leaf.stacked else shape)  # takes no memory
+    parts = [part.shape for part in save_layer(leaf, 0, layer).values()]
+    return {name: part for names in leaf.layers for name, part in zip(names, parts, strict=True)}
 
 
 def published_names(naming: Naming) -> list[str]:
