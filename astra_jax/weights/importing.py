@@ -6,6 +6,7 @@ needs 24 GB once, on the devices.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,16 +15,21 @@ import numpy as np
 from jax.sharding import Sharding
 from jaxtyping import Array, Shaped
 
+from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten, unflatten
 from astra_jax.weights.mapping import Leaf, Naming, load_layers, published_names, published_shapes
+from astra_jax.weights.pretrained import DTYPES, save_stream
+from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import READABLE, Tensors, some
 
 Progress = Callable[[int], object]
 
 
-def check_published(tensors: Tensors, naming: Naming, abstract: Params) -> None:
+def check_published(tensors: Tensors, naming: Naming, abstract: Params, unread: str = "") -> None:
     """Raises `UserError` unless `tensors` are exactly what `naming` makes the leaves of `abstract` from.
+
+    `unread` is a regex of whole names that may be there besides.
 
     The one line names the tensors that are missing, unknown, of another shape or of a dtype that is not read. Only
     headers are looked at. Raises ValueError where `naming` and `abstract` disagree about the leaves.
@@ -36,6 +42,7 @@ def check_published(tensors: Tensors, naming: Naming, abstract: Params) -> None:
         want |= published_shapes(leaf, leaves[path].shape)
     have = tensors.entries
     both = sorted(set(want) & set(have))
+    unknown = sorted(name for name in set(have) - set(want) if not (unread and re.fullmatch(unread, name)))
     kinds = [(name, have[name].shape, have[name].dtype) for name in both]
     shapes = [f"{name} {list(shape)}, not {list(want[name])}" for name, shape, _ in kinds if shape != want[name]]
     dtypes = [f"{name} {dtype}" for name, _, dtype in kinds if dtype not in READABLE]
@@ -43,7 +50,7 @@ def check_published(tensors: Tensors, naming: Naming, abstract: Params) -> None:
         f"{len(names)} {what} ({some(names, separator)})"
         for what, names, separator in (
             ("missing", sorted(set(want) - set(have)), ", "),
-            ("unknown", sorted(set(have) - set(want)), ", "),
+            ("unknown", unknown, ", "),
             ("of another shape", shapes, "; "),
             (f"of a dtype other than {', '.join(READABLE)}", dtypes, ", "),
         )
@@ -87,6 +94,7 @@ def load_published(
     dtype: Any = np.float32,
     shardings: Params | None = None,
     progress: Progress | None = None,
+    unread: str = "",
 ) -> Params:
     """The tree of `abstract` from published tensors; everything is checked before the first tensor is read.
 
@@ -97,11 +105,12 @@ def load_published(
         dtype: of the result.
         shardings: a `jax.sharding.Sharding` a leaf: the result is on those devices. None: numpy arrays.
         progress: called with the bytes of every tensor read.
+        unread: as in `check_published`.
 
     Every process of a run calls it and keeps its own shards. Raises `UserError` as `check_published` and
     `stream_layers` do; nothing is returned then.
     """
-    check_published(tensors, naming, abstract)
+    check_published(tensors, naming, abstract, unread)
     leaves, where = flatten(abstract), flatten(shardings) if shardings is not None else None
     loaded: dict[str, Any] = {}
     for path, leaf in naming.items():
@@ -150,7 +159,33 @@ def _fill(
 
 def total_bytes(tensors: Tensors, naming: Naming) -> int:
     """Bytes that `load_published` will read, for a progress bar."""
-    return sum(
-        int(np.prod(entry.shape, dtype=np.int64)) * READABLE.get(entry.dtype, 0)
-        for entry in (tensors.entries[name] for name in published_names(naming) if name in tensors.entries)
-    )
+    return sum(tensors.entries[name].bytes for name in published_names(naming) if name in tensors.entries)
+
+
+def import_parts(
+    parts: dict[str, tuple[Tensors, Naming]],
+    abstract: Params,
+    config: Config,
+    folder: PathLike,
+    dtype: str = "bfloat16",
+    progress: Progress | None = None,
+) -> None:
+    """Writes published parts as a folder of pretrained weights, holding one layer in memory at a time.
+
+    Args:
+        parts: part -> opened files and their naming, already held to `abstract` by `check_published`.
+        abstract: the shapes of at least those parts.
+        config: goes to config.json.
+        folder: as in `save_pretrained`, which raises the same errors; nothing is left behind on an error.
+        dtype: of the file.
+        progress: called with the bytes of every tensor read.
+    """
+    shapes = {f"{part}/{path}": tuple(leaf.shape) for part in parts for path, leaf in flatten(abstract[part]).items()}
+
+    def chunks() -> Iterator[Shaped[np.ndarray, "..."]]:
+        for name in shapes:
+            part, _, path = name.partition("/")
+            tensors, naming = parts[part]
+            yield from stream_layers(tensors, naming[path], DTYPES[dtype], progress)
+
+    save_stream(folder, config, shapes, chunks(), dtype)

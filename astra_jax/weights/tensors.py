@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import pathlib
 from types import TracebackType
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from jaxtyping import Shaped
 from safetensors import SafetensorError, safe_open
@@ -15,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from astra_jax.errors import UserError
 from astra_jax.weights.sources import PathLike, Source, find_source
 
-READABLE = {"BF16": 2, "F16": 2, "F32": 4}  # bytes an element
+READABLE = {"BF16": np.dtype(ml_dtypes.bfloat16), "F16": np.dtype(np.float16), "F32": np.dtype(np.float32)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Entry:
     file: pathlib.Path
     shape: tuple[int, ...]
     dtype: str
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its values; 0 for a dtype that is not read."""
+        return math.prod(self.shape) * READABLE[self.dtype].itemsize if self.dtype in READABLE else 0
 
 
 class Tensors:
