@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from astra_jax.config import ModelConfig
-from astra_jax.models import autoencoder
+from astra_jax.models import autoencoder, lora
 from astra_jax.models.clip import ClipTextEncoder, ClipVisionEncoder, clip_normalise
 from astra_jax.models.conditions import AnyArray, Conditions
 from astra_jax.models.dsm import Dsm, place_offsets
@@ -98,7 +99,7 @@ class Astra:
         return self._modules[name].apply({"params": params[name]}, *args, **kwargs)
 
     def init(self, rng: PRNGKeyArray) -> Params:
-        """Random float32 parameters of all parts, one subtree each."""
+        """Random float32 parameters of all parts, one subtree each; "lora" is one where its rank is not 0."""
         config, modules = self.config, self._modules
         side = self.downsampling * PATCH
         text = jnp.zeros((1, config.text_length), jnp.int32)
@@ -114,7 +115,12 @@ class Astra:
             "clip_vision": (jnp.zeros((1, vision.image_size, vision.image_size, 3)),),
         }
         keys = dict(zip(sorted(modules), jax.random.split(rng, len(modules)), strict=True))
-        return {name: module.init(keys[name], *arguments[name])["params"] for name, module in modules.items()}
+        params = {name: module.init(keys[name], *arguments[name])["params"] for name, module in modules.items()}
+        if config.lora.rank:
+            # A key of its own, so that the other parts start the same with and without it.
+            key = jax.random.fold_in(rng, len(modules))
+            params["lora"] = lora.init_lora(key, params["transformer"], config.lora)
+        return params
 
     def _empty_conditions(self) -> Conditions:
         """Conditions of one canvas token and no text, for shapes alone."""
@@ -197,5 +203,9 @@ class Astra:
     def velocity(
         self, params: Params, x_t: Float[Array, "B L C"], t: Float[Array, " B"], conditions: Conditions
     ) -> Float[Array, "B L C"]:
-        """The flow's velocity (noise - picture) at the canvas tokens x_t and times t."""
-        return self._apply(params, "transformer", x_t, t, conditions)
+        """The flow's velocity (noise - picture) at the canvas tokens x_t and times t; a part "lora" is applied."""
+        if "lora" not in params:
+            return self._apply(params, "transformer", x_t, t, conditions)
+        joined = {"transformer": lora.join(params["transformer"], params["lora"])}
+        with nn.intercept_methods(lora.interceptor(self.config.lora.scale)):
+            return self._apply(joined, "transformer", x_t, t, conditions)
