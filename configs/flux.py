@@ -18,6 +18,7 @@ from astra_jax.config import Config, as_config_dict
 def get_config() -> ml_collections.ConfigDict:
     """FLUX.1-dev's sizes are the defaults of `Config`; what stands here is the run."""
     config = as_config_dict(Config())
+    config.model.lora.rank = 512
     config.mesh.update(data=1, fsdp=-1)
     config.train.update(trainable="^(lora|dsm)/", initialize_from=("runs/flux_base",))
     return config

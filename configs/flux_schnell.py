@@ -19,6 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.text_length = 256
     config.model.transformer.guidance_embed = False
     config.sample.update(steps=4, guidance=1.0)
+    config.model.lora.rank = 512
     config.mesh.update(data=1, fsdp=-1)
     config.train.update(trainable="^(lora|dsm)/", initialize_from=("runs/flux_schnell_base",))
     return config
