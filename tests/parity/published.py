@@ -2,11 +2,12 @@
 
 import re
 
+import jax
 import numpy as np
 import pytest
 
-from astra_jax.params import unflatten
-from astra_jax.weights.mapping import load_leaf, save_leaf
+from astra_jax.params import flatten, unflatten
+from astra_jax.weights.mapping import load_leaf, published_shapes, save_leaf
 
 torch = pytest.importorskip("torch")
 
@@ -64,3 +65,14 @@ def assert_close(ours, theirs, tolerance=TOLERANCE):
     print(f"{norm:.1e} in norm, {worst:.1e} of the largest value")
     assert worst < tolerance
     assert norm < tolerance
+
+
+def assert_full_size(model, example, naming, reference, prefix="", unread=None):
+    """Every tensor of a full-size PyTorch model, made on the meta device, has our leaf's shape under its name."""
+    abstract = jax.eval_shape(model.init, jax.random.key(0), example)["params"]
+    ours = {}
+    for path, leaf in flatten(abstract).items():
+        ours |= published_shapes(naming[path], leaf.shape)
+    theirs = {prefix + name: tuple(weight.shape) for name, weight in reference.named_parameters()}
+    theirs = {name: shape for name, shape in theirs.items() if not (unread and re.fullmatch(unread, name))}
+    assert ours == theirs

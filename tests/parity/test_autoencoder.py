@@ -10,7 +10,7 @@ import pytest
 from astra_jax.config import AutoencoderConfig
 from astra_jax.models.autoencoder import Autoencoder, denormalise, normalise, sample_moments
 from astra_jax.weights.autoencoder import bfl_autoencoder_naming, diffusers_autoencoder_naming
-from tests.parity.published import assert_close, read, spread, tensors
+from tests.parity.published import assert_close, assert_full_size, read, spread, tensors
 
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
@@ -122,9 +122,21 @@ def test_flux_quirks():
     assert (AutoencoderConfig().scale, AutoencoderConfig().shift) == (0.3611, 0.1159)
 
 
-def test_the_published_file():
-    """ae.safetensors has 244 tensors, diffusers' the same."""
+def test_full_size_is_flux():
+    """FLUX.1's `vae` and ae.safetensors, 244 tensors each."""
     config = AutoencoderConfig()
-    for naming in (bfl_autoencoder_naming(config), diffusers_autoencoder_naming(config)):
-        names = [name for leaf in naming.values() for layer in leaf.layers for name in layer]
-        assert len(names) == len(set(names)) == 244
+    with torch.device("meta"):
+        theirs = diffusers.AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(128, 256, 512, 512),
+            layers_per_block=2,
+            latent_channels=16,
+            use_quant_conv=False,
+            use_post_quant_conv=False,
+        )
+    assert len(list(theirs.parameters())) == 244
+    example = jnp.zeros((1, 16, 16, 3))
+    assert_full_size(Autoencoder(config), example, diffusers_autoencoder_naming(config), theirs)
+    names = [name for leaf in bfl_autoencoder_naming(config).values() for layer in leaf.layers for name in layer]
+    assert len(names) == len(set(names)) == 244

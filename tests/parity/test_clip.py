@@ -16,7 +16,7 @@ from astra_jax.weights.encoders import (
     clip_vision_unread,
     has_prefix,
 )
-from tests.parity.published import assert_close, read, spread, tensors
+from tests.parity.published import assert_close, assert_full_size, read, spread, tensors
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -109,3 +109,26 @@ def test_vision_tokens(size, prefix):
     ours = jax.jit(lambda p, x: ClipVisionEncoder(config).apply(p, clip_normalise(x)))(params, pictures)
     assert ours.shape[1] == config.tokens
     assert_close(ours, theirs)
+
+
+def test_full_size_is_vit_l_14():
+    """openai/clip-vit-large-patch14; its text half is FLUX.1's text_encoder of 196 tensors."""
+    text, vision = ClipTextConfig(), ClipVisionConfig()
+    with torch.device("meta"):
+        theirs = transformers.CLIPTextModel(
+            transformers.CLIPTextConfig(
+                vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
+            )
+        )
+    assert len(list(theirs.parameters())) == 196
+    prefix = "" if hasattr(theirs, "embeddings") else TEXT_PREFIX
+    assert_full_size(ClipTextEncoder(text), jnp.zeros((1, 77), jnp.int32), clip_text_naming(text, prefix), theirs)
+    with torch.device("meta"):
+        theirs = transformers.CLIPVisionModel(
+            transformers.CLIPVisionConfig(
+                hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16, patch_size=14
+            )
+        )
+    prefix = "" if hasattr(theirs, "embeddings") else VISION_PREFIX
+    naming, unread = clip_vision_naming(vision, prefix), clip_vision_unread(vision, prefix)
+    assert_full_size(ClipVisionEncoder(vision), jnp.zeros((1, 224, 224, 3)), naming, theirs, unread=unread)

@@ -7,7 +7,7 @@ import pytest
 from astra_jax.config import SiglipVisionConfig
 from astra_jax.models.siglip import SiglipVisionEncoder, siglip_normalise
 from astra_jax.weights.encoders import VISION_PREFIX, siglip_vision_naming, siglip_vision_unread
-from tests.parity.published import assert_close, read, spread, tensors
+from tests.parity.published import assert_close, assert_full_size, read, spread, tensors
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -47,3 +47,19 @@ def test_tokens(size, prefix):
     ours = jax.jit(lambda p, x: SiglipVisionEncoder(config).apply(p, siglip_normalise(x)))(params, pictures)
     assert ours.shape[1] == config.tokens
     assert_close(ours, theirs)
+
+
+def test_full_size_is_so400m():
+    """google/siglip-so400m-patch14-384."""
+    config = SiglipVisionConfig()
+    with torch.device("meta"):
+        theirs = transformers.SiglipVisionModel(
+            transformers.SiglipVisionConfig(
+                hidden_size=1152, intermediate_size=4304, num_hidden_layers=27, num_attention_heads=16,
+                image_size=384, patch_size=14,
+            )
+        )  # fmt: skip
+    assert sum(weight.numel() for weight in theirs.parameters()) == 428_225_600
+    prefix = "" if hasattr(theirs, "embeddings") else VISION_PREFIX
+    naming, unread = siglip_vision_naming(config, prefix), siglip_vision_unread(prefix)
+    assert_full_size(SiglipVisionEncoder(config), np.zeros((1, 384, 384, 3)), naming, theirs, unread=unread)

@@ -8,7 +8,7 @@ import pytest
 from astra_jax.config import T5Config
 from astra_jax.models.t5 import T5Encoder
 from astra_jax.weights.encoders import t5_naming, t5_unread
-from tests.parity.published import assert_close, read, spread, tensors
+from tests.parity.published import assert_close, assert_full_size, read, spread, tensors
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -61,9 +61,15 @@ def test_features(size, length):
     assert_close(jax.jit(T5Encoder(config).apply)(params, jnp.asarray(tokens)), theirs)
 
 
-def test_the_published_file():
-    """FLUX.1's text_encoder_2 has 219 tensors: nine a block, the biases of the first, the embedding, the last norm."""
+def test_full_size_is_t5_xxl():
+    """google/t5-v1_1-xxl's encoder, FLUX.1's text_encoder_2: 219 tensors."""
     config = T5Config()
-    names = [name for leaf in t5_naming(config).values() for layer in leaf.layers for name in layer]
-    assert len(names) == len(set(names)) == 9 * 24 + 3
-    assert "encoder.block.23.layer.1.DenseReluDense.wi_1.weight" in names
+    with torch.device("meta"):
+        theirs = transformers.T5EncoderModel(
+            transformers.T5Config(
+                vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64,
+                feed_forward_proj="gated-gelu",
+            )
+        )  # fmt: skip
+    assert len(list(theirs.parameters())) == 219
+    assert_full_size(T5Encoder(config), jnp.zeros((1, 4), jnp.int32), t5_naming(config), theirs)
