@@ -15,17 +15,12 @@ from jaxtyping import Shaped
 from astra_jax.config import ModelConfig
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten
-from astra_jax.weights.importing import Progress, check_published
-from astra_jax.weights.mapping import Leaf, Naming, one, published_shapes, save_layer
+from astra_jax.weights.importing import Progress, check_published, own_naming
+from astra_jax.weights.mapping import Leaf, published_shapes, save_layer
 from astra_jax.weights.published import FORMATS, Table, tables
 from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import Tensors
 from astra_jax.weights.writing import write_safetensors
-
-
-def own_naming(tree: Params) -> Naming:
-    """The naming of our own files: every tensor is a leaf under its path."""
-    return {path: one(path) for path in flatten(tree)}
 
 
 def export_published(

@@ -18,10 +18,10 @@ from jaxtyping import Array, Shaped
 from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten, unflatten
-from astra_jax.weights.mapping import Leaf, Naming, load_layers, published_names, published_shapes
-from astra_jax.weights.pretrained import DTYPES, save_stream
+from astra_jax.weights.mapping import Leaf, Naming, load_layers, one, published_names, published_shapes
+from astra_jax.weights.pretrained import DTYPES, WEIGHTS, find_pretrained, save_stream
 from astra_jax.weights.sources import PathLike
-from astra_jax.weights.tensors import READABLE, Tensors, some
+from astra_jax.weights.tensors import READABLE, Tensors, open_tensors, some
 
 Progress = Callable[[int], object]
 
@@ -77,14 +77,18 @@ def stream_layers(
         return tensor
 
     for names, layer in zip(leaf.layers, load_layers(leaf, read), strict=True):
-        with np.errstate(over="ignore", invalid="ignore"):
-            cast = layer.astype(dtype, copy=False)
-        if not np.isfinite(cast).all():
-            raise UserError(
-                f"{tensors.name}: {some(list(names))} has values that are NaN or infinite as {np.dtype(dtype).name}: "
-                "the weights are damaged, or need a dtype of more range"
-            )
-        yield cast
+        yield _finite(layer, dtype, f"{tensors.name}: {some(list(names))}")
+
+
+def _finite(values: Shaped[np.ndarray, "..."], dtype: Any, name: str) -> Shaped[np.ndarray, "..."]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = values.astype(dtype, copy=False)
+    if not np.isfinite(cast).all():
+        raise UserError(
+            f"{name} has values that are NaN or infinite as {np.dtype(dtype).name}: "
+            "the weights are damaged, or need a dtype of more range"
+        )
+    return cast
 
 
 def load_published(
@@ -120,6 +124,50 @@ def load_published(
             layers, shape, leaf.stacked, dtype, where[path]
         )  # fmt: skip
     return unflatten(loaded)
+
+
+def own_naming(tree: Params) -> Naming:
+    """The naming of our own files: every tensor is a leaf under its path."""
+    return {path: one(path) for path in flatten(tree)}
+
+
+def place_pretrained(
+    folder: PathLike, abstract: Params, shardings: Params, dtype: Any = np.float32, progress: Progress | None = None
+) -> Params:
+    """`load_pretrained` straight onto devices: the parts of `abstract` that a folder of pretrained weights has.
+
+    Args:
+        folder: of pretrained weights, or a training run's workdir.
+        abstract: part -> its tree of arrays or shapes.
+        shardings: a `jax.sharding.Sharding` a leaf of `abstract`.
+        dtype: of the result.
+        progress: called with the bytes of every piece read.
+
+    A part that is there must fit whole; parts that `abstract` does not have are left out. Raises `UserError` as
+    `load_published` does, and where no part is there.
+    """
+    path = find_pretrained(folder) / WEIGHTS
+    with open_tensors(path) as tensors:
+        parts = {name.partition("/")[0] for name in tensors.entries}
+        wanted = {part: tree for part, tree in abstract.items() if part in parts}
+        if not wanted:
+            raise UserError(f"{folder} has {some(sorted(parts))} but this model needs {some(sorted(abstract))}")
+        unread = "|".join(f"{re.escape(part)}/.*" for part in sorted(parts - set(wanted)))
+        check_published(tensors, own_naming(wanted), wanted, unread)
+        where = flatten({part: shardings[part] for part in wanted})
+
+        def pieces(name: str, shape: tuple[int, ...]) -> Iterator[Shaped[np.ndarray, "..."]]:
+            # Blocks lie one behind the other, so the layers of a stacked leaf need not come all at once.
+            stacked = len(shape) > 2
+            for index in range(shape[0] if stacked else 1):
+                piece = tensors.read_layer(name, index) if stacked else tensors.read(name)
+                if progress is not None:
+                    progress(piece.nbytes)
+                yield _finite(piece, dtype, f"{path}: {name}")
+
+        leaves = {name: tuple(leaf.shape) for name, leaf in flatten(wanted).items()}
+        placed = {name: place(pieces(name, s), s, len(s) > 2, dtype, where[name]) for name, s in leaves.items()}
+    return unflatten(placed)
 
 
 def place(

@@ -6,10 +6,12 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from safetensors.numpy import load_file, save_file
 
+from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.params import flatten
-from astra_jax.weights.importing import check_published, load_published, total_bytes
+from astra_jax.weights.importing import check_published, load_published, place_pretrained, total_bytes
 from astra_jax.weights.mapping import LINEAR, one, save_leaf, stack, swapped
+from astra_jax.weights.pretrained import save_pretrained
 from astra_jax.weights.tensors import open_tensors
 from astra_jax.weights.writing import write_safetensors
 
@@ -93,6 +95,32 @@ def test_what_differs_is_listed_in_one_line(tmp_path, params):
         "1 of another shape (final [8, 4], not [4, 8]), 1 of a dtype other than BF16, F16, F32 (b.0.q I32): "
         "give the weights it was made for"
     )
+
+
+def test_own_folders_go_straight_onto_a_mesh(tmp_path, params):
+    tree = {"model": params, "other": {"x": np.ones(3, np.float32)}}
+    save_pretrained(tmp_path / "own", Config(), tree, "float32")
+    mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
+    specs = {"blocks": {"kernel": PartitionSpec(None, "x")}, "final": {"kernel": PartitionSpec("x")}}
+    specs["scale"] = PartitionSpec()
+    shardings = jax.tree.map(lambda s: NamedSharding(mesh, s), specs, is_leaf=lambda x: isinstance(x, PartitionSpec))
+    wanted, seen = {"model": ABSTRACT, "absent": {"y": ABSTRACT["scale"]}}, []
+    loaded = place_pretrained(tmp_path / "own", wanted, {"model": shardings}, jnp.bfloat16, seen.append)
+    assert list(loaded) == ["model"]
+    assert sum(seen) == 4 * sum(leaf.size for leaf in jax.tree.leaves(params))
+    for path, leaf in flatten(loaded["model"]).items():
+        assert leaf.sharding == flatten(shardings)[path]
+        np.testing.assert_array_equal(np.asarray(leaf), flatten(params)[path].astype(ml_dtypes.bfloat16))
+
+    with pytest.raises(UserError, match="has model, other but this model needs absent"):
+        place_pretrained(tmp_path / "own", {"absent": wanted["absent"]}, {})
+    other = ABSTRACT | {"more": ABSTRACT["scale"]}
+    with pytest.raises(UserError, match=r"does not fit this model: 1 missing \(model/more\)"):
+        place_pretrained(tmp_path / "own", {"model": other}, {"model": shardings})
+    tree["model"]["blocks"]["kernel"][1, 2, 3] = np.nan
+    save_pretrained(tmp_path / "own", Config(), tree, "float32")
+    with pytest.raises(UserError, match="model/blocks/kernel has values that are NaN"):
+        place_pretrained(tmp_path / "own", {"model": ABSTRACT}, {"model": shardings})
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
