@@ -29,6 +29,14 @@ from astra_jax.weights.xverse_naming import XVERSE_UNREAD, xverse_extra, xverse_
 
 # Part -> the forms that it is read and written in.
 FORMS = {"lora": ("uno", "diffusers", "astra"), "dsm": ("xverse", "astra")}
+# Part and form -> the file's usual name.
+FILES = {
+    ("lora", "uno"): "dit_lora.safetensors",
+    ("lora", "diffusers"): "pytorch_lora_weights.safetensors",
+    ("lora", "astra"): "lora.safetensors",
+    ("dsm", "xverse"): "modulation_adapter/diffusion_pytorch_model.safetensors",
+    ("dsm", "astra"): "dsm.safetensors",
+}
 
 
 def load_adapter(
