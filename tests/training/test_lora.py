@@ -131,7 +131,8 @@ def test_a_checkpoint_holds_the_adapters_and_not_the_base(base, finished):
     params = set(flatten(state.params))
     tree = {f"{copy}/{path}" for copy in ("params", "ema", "opt_state/1/0/mu", "opt_state/1/0/nu") for path in params}
     assert tree <= stored
-    assert stored - tree == {"step", "rng", "opt_state/1/0/count", "opt_state/1/2/count"}
+    # And besides the step, the random key, and the optimizer's counts and empty states, nothing.
+    assert all(re.fullmatch("step|rng|opt_state/(0|1/[012]/(count|inner_state))", path) for path in stored - tree)
     assert {path.partition("/")[0] for path in params} == {"lora", "dsm"}
     on_disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     assert on_disk < 0.5 * (base / "model.safetensors").stat().st_size
