@@ -1,11 +1,14 @@
 """ASTRA on FLUX.1-schnell, whose weights are free (Apache 2.0): FLUX.1-dev without the guidance input.
 
+    python sample.py --config configs/flux_schnell.py --weights FLUX.1-schnell \
+        --prompt "a lighthouse at night" --pose none
     python -m astra_jax.weights inspect --config configs/flux_schnell.py
     python -m astra_jax.weights import --config configs/flux_schnell.py --source black-forest-labs/FLUX.1-schnell \
         --out runs/flux_schnell_base
     python train.py --config configs/flux_schnell.py --workdir runs/flux_schnell --config.data.dir DIR
 
-The model is distilled to 4 steps and reads 256 text tokens. Everything else is as in configs/flux.py.
+The model is distilled to 4 steps and reads 256 text tokens. Everything else is as in configs/flux.py, the sampler's
+shifted times included (black-forest-labs' own code does not shift them for this model).
 """
 
 import ml_collections
