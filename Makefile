@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sample setup test lint clean
+.PHONY: sample setup test parity lint clean
 
 sample: setup  ## draws the default contact sheet into outputs/
 	$(BIN)/python sample.py
@@ -13,6 +13,9 @@ setup: $(VENV)/.runtime  ## makes .venv with the pinned run-time packages
 
 test: $(VENV)/.test  ## runs the tests
 	$(BIN)/python -m pytest -q
+
+parity: $(VENV)/.parity  ## compares with the PyTorch implementations
+	$(BIN)/python -m pytest -q -m parity tests/parity
 
 lint: $(VENV)/.test  ## style and types
 	$(BIN)/ruff check .
@@ -26,6 +29,10 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.runtime
 	$(INSTALL) --editable '.[test]'
+	touch $@
+
+$(VENV)/.parity: $(VENV)/.test
+	$(INSTALL) --editable '.[parity]'
 	touch $@
 
 clean:

@@ -3,6 +3,7 @@
     python sample.py                                         # the built-in examples with the built-in weights
     python sample.py --prompt "a man waving hello, on the beach" --subject "a man=photo.png" --seed 7
     python sample.py --requests requests.jsonl --out outputs/many
+    python sample.py --config configs/flux.py --weights FLUX.1-dev --prompt "a man waving hello" --pose none
 
 Each run leaves PNG files, sheet.png (references, skeleton, pictures) and manifest.jsonl in --out.
 """
@@ -15,6 +16,7 @@ import time
 from collections.abc import Sequence
 
 from absl import flags
+from ml_collections import config_flags
 
 from astra_jax import cli
 from astra_jax.errors import UserError
@@ -40,6 +42,12 @@ _BATCH = flags.DEFINE_integer("batch_size", 4, "Pictures drawn together.")
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", str(_HERE / "pretrained" / "puppets"), "A folder of pretrained weights or a training run's workdir."
 )
+_WEIGHTS = flags.DEFINE_string(
+    "weights", None, "In place of --checkpoint: a folder with FLUX.1 in its published layout; needs --config."
+)
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The model of --weights: a file of configs/.")
+_LORA = flags.DEFINE_string("lora", None, "A LoRA for --weights: UNO's, diffusers' or our safetensors.")
+_DSM = flags.DEFINE_string("dsm", None, "An identity adapter for --weights: XVerse's or our safetensors.")
 _BANK = flags.DEFINE_string("pose_bank", str(_HERE / "data" / "pose_library" / "bank"), "A folder with a pose bank.")
 _OUT = flags.DEFINE_string("out", "outputs", "The folder for the results.")
 
@@ -56,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
     # 2. Weights and bank; compiled programs are kept between runs.
     cli.keep_compiled_programs()
     needs_bank = any(isinstance(item, Request) and item.pose == "auto" for item in asked)
-    pipe = AstraPipeline.from_pretrained(_CHECKPOINT.value, _BANK.value if needs_bank else None)
+    pipe = _pipeline(_BANK.value if needs_bank else None)
     guidance = _guidance(pipe)
     if pipe.bank is not None:
         print(f"pose bank: {pipe.bank.describe()}")
@@ -89,6 +97,18 @@ def main(argv: Sequence[str]) -> None:
     if wrong:
         print(f"{wrong} of {len(asked)} requests are wrong and were left out", file=sys.stderr)
         sys.exit(2)
+
+
+def _pipeline(bank: str | None) -> AstraPipeline:
+    """The model of --checkpoint, or of --weights with its adapters."""
+    if not _WEIGHTS.value:
+        if given := [f"--{flag.name}" for flag in (_CONFIG, _LORA, _DSM) if flag.value is not None]:
+            raise UserError(f"{given[0]} needs --weights: a folder with FLUX.1 in its published layout")
+        return AstraPipeline.from_pretrained(_CHECKPOINT.value, bank)
+    if _CHECKPOINT.present:
+        raise UserError("--checkpoint and --weights exclude each other: leave one out")
+    adapters = {part: flag.value for part, flag in (("lora", _LORA), ("dsm", _DSM)) if flag.value}
+    return AstraPipeline.from_published(cli.read_config(_CONFIG.value), _WEIGHTS.value, bank, adapters)
 
 
 def _draw(pipe: AstraPipeline, ready: list[Ready], steps: int, guidance: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import typing
 from typing import Any
 
@@ -101,6 +102,28 @@ class ClipVisionConfig:
     heads: int = 16
     mlp_dim: int = 4096
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of a picture: the class token and the patches."""
+        return 1 + (self.image_size // self.patch) ** 2
+
+
+@dataclasses.dataclass(frozen=True)
+class SiglipVisionConfig:
+    """SigLIP's vision transformer (so400m/14 at 384 pixels, as FLUX.1 Redux reads it)."""
+
+    image_size: int = 384
+    patch: int = 14
+    width: int = 1152
+    layers: int = 27
+    heads: int = 16
+    mlp_dim: int = 4304
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a picture: the patches that lie wholly inside."""
+        return (self.image_size // self.patch) ** 2
+
 
 @dataclasses.dataclass(frozen=True)
 class DsmConfig:
@@ -109,10 +132,36 @@ class DsmConfig:
     width: int = 1024
     layers: int = 3
     heads: int = 8
+    encoder: str = "clip"  # whose image tokens it reads: "clip" (model.clip_vision) or "siglip" (model.siglip_vision)
 
     def __post_init__(self):
         if self.heads < 1 or self.width % self.heads:
             raise UserError(f"dsm: {self.heads} heads do not divide the width {self.width}")
+        if self.encoder not in ("clip", "siglip"):
+            raise UserError(f"dsm.encoder must be 'clip' or 'siglip', not {self.encoder!r}")
+
+
+# XVerse's published adapter.
+XVERSE_DSM = DsmConfig(width=3072, layers=3, heads=8)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank factors beside the transformer's linear maps, in a part "lora" of their own; the places are UNO's."""
+
+    rank: int = 0  # 0: no LoRA; the method's is 512
+    scale: float = 1.0  # of the product
+    # A regex on the paths of the transformer's linear maps.
+    places: str = r"^double_blocks/(img|txt)_(qkv|proj)$|^single_blocks/linear[12]$"
+    fused_mlp: bool = False  # whether single_blocks/linear1 is adapted in its MLP part, too
+
+    def __post_init__(self):
+        if self.rank < 0:
+            raise UserError(f"model.lora.rank must be 0 (no LoRA) or more, not {self.rank}")
+        try:
+            re.compile(self.places)
+        except re.error as error:
+            raise UserError(f"model.lora.places {self.places!r} is no regular expression: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +173,9 @@ class ModelConfig:
     t5: T5Config = T5Config()
     clip_text: ClipTextConfig = ClipTextConfig()
     clip_vision: ClipVisionConfig = ClipVisionConfig()
+    siglip_vision: SiglipVisionConfig = SiglipVisionConfig()  # read where dsm.encoder is "siglip"
     dsm: DsmConfig = DsmConfig()
+    lora: LoraConfig = LoraConfig()
     positions: str = "europe"  # "europe" (the method), "unope" or "rope" (its ablations)
     text_length: int = 512
     phrase_length: int = 16
@@ -148,6 +199,11 @@ class ModelConfig:
                 raise UserError(f"model.{names} must be equal, not {one} and {other}")
         if self.dtype not in ("bfloat16", "float16", "float32"):
             raise UserError(f"model.dtype must be 'bfloat16', 'float16' or 'float32', not {self.dtype!r}")
+
+    @property
+    def image_encoder(self) -> ClipVisionConfig | SiglipVisionConfig:
+        """The config of the encoder whose tokens the adapter reads (`dsm.encoder`)."""
+        return self.siglip_vision if self.dsm.encoder == "siglip" else self.clip_vision
 
 
 @dataclasses.dataclass(frozen=True)

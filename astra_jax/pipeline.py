@@ -11,7 +11,8 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ from astra_jax.flow.sampler import euler, initial_noise
 from astra_jax.flow.schedule import schedule
 from astra_jax.inputs.example import Example, Subject
 from astra_jax.inputs.photos import load_photo, square
+from astra_jax.inputs.published_tokenizer import CLIP_FOLDER, T5_FOLDER, load_published_tokenizer
 from astra_jax.inputs.requests import Request
 from astra_jax.inputs.tokenizer import TextTokenizer, load_tokenizer
 from astra_jax.inputs.transforms import arrays, check_sizes, prepare, stack
@@ -34,6 +36,7 @@ from astra_jax.pose.people_words import count_people, is_person
 from astra_jax.pose.pose_files import letterbox, load_people
 from astra_jax.pose.retrieval import Retrieved, Retriever
 from astra_jax.weights.pretrained import check_tree, find_pretrained, fingerprint, load_pretrained
+from astra_jax.weights.published_folder import check_folder, load_folder
 
 BATCH_SIZE = 4  # pictures drawn together
 
@@ -106,8 +109,33 @@ class AstraPipeline:
         config, params = load_pretrained(found)
         model = Astra(config.model)
         check_tree(params, jax.eval_shape(model.init, jax.random.key(0)), found)
-        bank = PoseBank.load(pathlib.Path(pose_bank)) if pose_bank else None
-        return cls(config, params, load_tokenizer(found, config.model), bank, fingerprint(found))
+        return cls(config, params, load_tokenizer(found, config.model), _load_bank(pose_bank), fingerprint(found))
+
+    @classmethod
+    def from_published(
+        cls,
+        config: Config,
+        folder: str | os.PathLike[str],
+        pose_bank: str | os.PathLike[str] | None = None,
+        adapters: Mapping[str, str | os.PathLike[str]] = MappingProxyType({}),
+    ) -> AstraPipeline:
+        """Loads a model in its published layout, as FLUX.1-dev's, in `config.model.dtype` onto jax's first device.
+
+        Args:
+            config: its `model` must have the sizes of the weights.
+            folder: with `transformer`, `vae`, `text_encoder`, `text_encoder_2`, `tokenizer` and `tokenizer_2`, and for
+                the adapter "dsm" also `image_encoder` (CLIP's).
+            pose_bank: as in `from_pretrained`.
+            adapters: "lora" or "dsm" -> its file in any of `weights.adapters.FORMS`; one that is not there costs
+                nothing and changes nothing.
+
+        Raises `UserError` for folders and files that are missing, damaged, pickled or of another model.
+        """
+        check_folder(folder, adapters, (CLIP_FOLDER, T5_FOLDER))
+        tokenizer, bank = load_published_tokenizer(folder, config.model), _load_bank(pose_bank)
+        abstract = jax.eval_shape(Astra(config.model).init, jax.random.key(0))
+        params, weights = load_folder(folder, config.model, abstract, adapters, jnp.dtype(config.model.dtype))
+        return cls(config, params, tokenizer, bank, weights)
 
     def prepare(self, request: Request, size: tuple[int, int] | None = None, guidance: float | None = None) -> Ready:
         """Reads a request's files and finds its pose; `size` is (height, width) in pixels.
@@ -130,6 +158,8 @@ class AstraPipeline:
         notes = [pose.note] if pose.note else []
         if truncated:
             notes.append(f"the prompt is longer than {self.config.model.text_length} tokens; its end is not read")
+        if request.subjects and "dsm" not in self.params:
+            notes.append("no identity adapter is loaded: identity goes through the reference tokens alone")
         skeleton = prepared.pose if prepared.has_pose else None
         small = tuple(square(photo, min(size)) for photo in photos)
         return Ready(request, fields, small, skeleton, pose.retrieved, tuple(notes))
@@ -185,6 +215,10 @@ class AstraPipeline:
     ) -> list[Result]:
         """Prepares and draws requests; raises `UserError` for the first that is wrong."""
         return list(self.draw([self.prepare(request, size, guidance) for request in requests], steps))
+
+
+def _load_bank(folder: str | os.PathLike[str] | None) -> PoseBank | None:
+    return PoseBank.load(pathlib.Path(folder)) if folder else None
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
+import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -12,12 +14,13 @@ from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from astra_jax.config import ModelConfig
-from astra_jax.models import autoencoder
+from astra_jax.models import autoencoder, lora
 from astra_jax.models.clip import ClipTextEncoder, ClipVisionEncoder, clip_normalise
 from astra_jax.models.conditions import AnyArray, Conditions
 from astra_jax.models.dsm import Dsm, place_offsets
 from astra_jax.models.europe import positions, rotary_tables
 from astra_jax.models.t5 import T5Encoder
+from astra_jax.models.tiling import decode_tiled
 from astra_jax.models.transformer import Transformer
 from astra_jax.params import Params
 
@@ -98,7 +101,7 @@ class Astra:
         return self._modules[name].apply({"params": params[name]}, *args, **kwargs)
 
     def init(self, rng: PRNGKeyArray) -> Params:
-        """Random float32 parameters of all parts, one subtree each."""
+        """Random float32 parameters of all parts, one subtree each; "lora" is one where its rank is not 0."""
         config, modules = self.config, self._modules
         side = self.downsampling * PATCH
         text = jnp.zeros((1, config.text_length), jnp.int32)
@@ -114,7 +117,12 @@ class Astra:
             "clip_vision": (jnp.zeros((1, vision.image_size, vision.image_size, 3)),),
         }
         keys = dict(zip(sorted(modules), jax.random.split(rng, len(modules)), strict=True))
-        return {name: module.init(keys[name], *arguments[name])["params"] for name, module in modules.items()}
+        params = {name: module.init(keys[name], *arguments[name])["params"] for name, module in modules.items()}
+        if config.lora.rank:
+            # A key of its own, so that the other parts start the same with and without it.
+            key = jax.random.fold_in(rng, len(modules))
+            params["lora"] = lora.init_lora(key, params["transformer"], config.lora)
+        return params
 
     def _empty_conditions(self) -> Conditions:
         """Conditions of one canvas token and no text, for shapes alone."""
@@ -145,9 +153,10 @@ class Astra:
         return autoencoder.normalise(raw, self.config.autoencoder)
 
     def decode(self, params: Params, latents: Float[Array, "B h w C"]) -> UInt8[Array, "B H W 3"]:
-        """Pictures of normalised latents."""
+        """Pictures of normalised latents; large ones are decoded in tiles."""
         raw = autoencoder.denormalise(latents, self.config.autoencoder)
-        pictures = self._apply(params, "autoencoder", raw, method="decode").astype(jnp.float32)
+        decode = functools.partial(self._apply, params, "autoencoder", method="decode")
+        pictures = decode_tiled(decode, raw, self.downsampling)
         return jnp.round(jnp.clip((pictures + 1) * 127.5, 0, 255)).astype(jnp.uint8)
 
     def encode(
@@ -156,7 +165,7 @@ class Astra:
         """Everything that does not depend on x_t and t.
 
         Args:
-            params: of all parts.
+            params: of all parts; those of the identity path, "dsm" and "clip_vision", may be absent.
             inputs: what the pictures are asked to be.
             canvas: (height, width) of the canvas in latents.
             rng: draws the condition pictures' latents from their distribution; their means without it.
@@ -177,11 +186,7 @@ class Astra:
         has_pose = jnp.repeat(inputs.has_pose[:, None], grids[0][0] * grids[0][1], 1)
         mask = jnp.concatenate([always, has_pose, jnp.repeat(inputs.has_reference, reference_tokens, 1)], 1)
 
-        phrases = inputs.phrase_tokens.reshape(batch * subjects, -1)
-        phrases = self._apply(params, "t5", phrases).reshape(batch, subjects, config.phrase_length, -1)
-        portraits = clip_normalise(inputs.portraits.reshape(batch * subjects, *inputs.portraits.shape[2:]))
-        features = self._apply(params, "clip_vision", portraits)
-        features = features.reshape(batch, subjects, *features.shape[1:])
+        offsets, place = self._identity(params, inputs)
         return Conditions(
             text=self._apply(params, "t5", inputs.text_tokens),
             pooled=self._apply(params, "clip_text", inputs.pooled_tokens),
@@ -190,12 +195,31 @@ class Astra:
             cos=cos,
             sin=sin,
             mask=mask,
-            offsets=self._apply(params, "dsm", phrases, features),
-            place=place_offsets(inputs.placement, inputs.has_identity, config.text_length),
+            offsets=offsets,
+            place=place,
         )
+
+    def _identity(self, params: Params, inputs: Inputs) -> tuple[Float[Array, "K B S D"], Float[Array, "B S Lt"]]:
+        """Identity offsets and their places; without a part "dsm" there are none, S = 0, and no encoder runs."""
+        config = self.config
+        batch, subjects = inputs.has_identity.shape
+        if "dsm" not in params:
+            none = jnp.zeros((config.transformer.double_blocks, batch, 0, config.transformer.width))
+            return none, jnp.zeros((batch, 0, config.text_length))
+        phrases = inputs.phrase_tokens.reshape(batch * subjects, -1)
+        phrases = self._apply(params, "t5", phrases).reshape(batch, subjects, config.phrase_length, -1)
+        portraits = clip_normalise(inputs.portraits.reshape(batch * subjects, *inputs.portraits.shape[2:]))
+        features = self._apply(params, "clip_vision", portraits)
+        features = features.reshape(batch, subjects, *features.shape[1:])
+        offsets = self._apply(params, "dsm", phrases, features)
+        return offsets, place_offsets(inputs.placement, inputs.has_identity, config.text_length)
 
     def velocity(
         self, params: Params, x_t: Float[Array, "B L C"], t: Float[Array, " B"], conditions: Conditions
     ) -> Float[Array, "B L C"]:
-        """The flow's velocity (noise - picture) at the canvas tokens x_t and times t."""
-        return self._apply(params, "transformer", x_t, t, conditions)
+        """The flow's velocity (noise - picture) at the canvas tokens x_t and times t; a part "lora" is applied."""
+        if "lora" not in params:
+            return self._apply(params, "transformer", x_t, t, conditions)
+        joined = {"transformer": lora.join(params["transformer"], params["lora"])}
+        with nn.intercept_methods(lora.interceptor(self.config.lora.scale)):
+            return self._apply(joined, "transformer", x_t, t, conditions)

@@ -7,6 +7,7 @@ tokens before the last block.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from astra_jax.config import ClipTextConfig, ClipVisionConfig
+from astra_jax.config import ClipTextConfig, ClipVisionConfig, SiglipVisionConfig
 from astra_jax.errors import UserError
 from astra_jax.models.attention import attend
 
@@ -41,8 +42,9 @@ def causal_bias(length: int) -> Float[np.ndarray, "1 1 L L"]:
     return np.where(later, np.finfo(np.float32).min, np.float32(0.0))[None, None]
 
 
-def _norm(dtype: Any, name: str) -> nn.LayerNorm:
-    return nn.LayerNorm(epsilon=_EPS, dtype=dtype, use_fast_variance=False, name=name)
+def layer_norm(dtype: Any, name: str, eps: float = _EPS) -> nn.LayerNorm:
+    """A layer norm that takes its variance from centred values: CLIP's features have large means."""
+    return nn.LayerNorm(epsilon=eps, dtype=dtype, use_fast_variance=False, name=name)
 
 
 class ClipBlock(nn.Module):
@@ -51,6 +53,8 @@ class ClipBlock(nn.Module):
     heads: int
     mlp_dim: int
     dtype: Any
+    eps: float = _EPS
+    activation: Callable[[Array], Array] = quick_gelu
 
     @nn.compact
     def __call__(
@@ -58,21 +62,27 @@ class ClipBlock(nn.Module):
     ) -> tuple[Float[Array, "B L C"], None]:
         """The next hidden state, as `nn.scan` wants it: the carry and no output a layer."""
         batch, length, width = x.shape
-        normed = _norm(self.dtype, "norm1")(x)
+        normed = layer_norm(self.dtype, "norm1", self.eps)(x)
         query, key, value = (
             nn.Dense(width, dtype=self.dtype, name=name)(normed).reshape(batch, length, self.heads, -1)
             for name in ("q", "k", "v")
         )
         mixed = attend(query, key, value, bias=bias).reshape(batch, length, width)
         x = x + nn.Dense(width, dtype=self.dtype, name="out")(mixed)
-        hidden = nn.Dense(self.mlp_dim, dtype=self.dtype, name="fc1")(_norm(self.dtype, "norm2")(x))
-        return x + nn.Dense(width, dtype=self.dtype, name="fc2")(quick_gelu(hidden)), None
+        normed = layer_norm(self.dtype, "norm2", self.eps)(x)
+        hidden = self.activation(nn.Dense(self.mlp_dim, dtype=self.dtype, name="fc1")(normed))
+        return x + nn.Dense(width, dtype=self.dtype, name="fc2")(hidden), None
 
 
-def _layers(config: ClipTextConfig | ClipVisionConfig, count: int, dtype: Any) -> Any:
-    """`count` blocks as one scanned module: parameters under `layers/` have a leading axis of `count`."""
+def clip_layers(
+    config: ClipTextConfig | ClipVisionConfig | SiglipVisionConfig, count: int, dtype: Any, **block: Any
+) -> Any:
+    """`count` blocks as one scanned module: parameters under `layers/` have a leading axis of `count`.
+
+    `block` are further fields of `ClipBlock`. Raises `UserError` unless the heads divide the width.
+    """
     if config.width % config.heads:
-        raise UserError(f"CLIP's width {config.width} does not divide into {config.heads} heads: change one of them")
+        raise UserError(f"an encoder's width {config.width} does not divide into {config.heads} heads: change one")
     scanned = nn.scan(
         ClipBlock,
         variable_axes={"params": 0},
@@ -80,7 +90,7 @@ def _layers(config: ClipTextConfig | ClipVisionConfig, count: int, dtype: Any) -
         in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType] (flax documents it, its annotation lacks it)
         length=count,
     )
-    return scanned(config.heads, config.mlp_dim, dtype, name="layers")
+    return scanned(config.heads, config.mlp_dim, dtype, **block, name="layers")
 
 
 class ClipTextEncoder(nn.Module):
@@ -107,10 +117,10 @@ class ClipTextEncoder(nn.Module):
         shape = (config.length, config.width)
         positions = self.param("positions", nn.initializers.normal(0.01), shape, jnp.float32)
         x = embed(tokens) + positions[:length].astype(self.dtype)
-        x, _ = _layers(config, config.layers, self.dtype)(x, jnp.asarray(causal_bias(length)))
+        x, _ = clip_layers(config, config.layers, self.dtype)(x, jnp.asarray(causal_bias(length)))
         ends = jnp.argmax(tokens == config.vocab_size - 1, axis=1)
         pooled = jnp.take_along_axis(x, ends[:, None, None], axis=1)[:, 0]
-        return _norm(self.dtype, "norm_out")(pooled)
+        return layer_norm(self.dtype, "norm_out")(pooled)
 
 
 class ClipVisionEncoder(nn.Module):
@@ -150,5 +160,5 @@ class ClipVisionEncoder(nn.Module):
         positions = self.param("positions", normal, (1 + patches.shape[1], config.width), jnp.float32)
         first = jnp.broadcast_to(first.astype(self.dtype), (batch, 1, config.width))
         x = jnp.concatenate([first, patches], axis=1) + positions.astype(self.dtype)
-        x, _ = _layers(config, config.layers - 1, self.dtype)(_norm(self.dtype, "norm_in")(x), None)
+        x, _ = clip_layers(config, config.layers - 1, self.dtype)(layer_norm(self.dtype, "norm_in")(x), None)
         return x

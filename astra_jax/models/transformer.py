@@ -33,7 +33,9 @@ REMAT_POLICIES = {
 def timestep_embedding(t: Float[Array, " B"], width: int = 256) -> Float[Array, "B width"]:
     """Sinusoids of 1000 t, cosines first, always float32 (FLUX.1): bfloat16 would lose whole timesteps."""
     half = width // 2
-    frequencies = np.exp(-np.log(10_000.0) * np.arange(half) / half).astype(np.float32)
+    # FLUX.1 rounds the exponents to float32; angles reach thousands, where a frequency's last bit shows in the cosine.
+    exponents = np.float32(-np.log(10_000.0)) * np.arange(half, dtype=np.float32) / np.float32(half)
+    frequencies = np.exp(exponents.astype(np.float64)).astype(np.float32)
     angles = 1000.0 * t.astype(jnp.float32)[:, None] * frequencies
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1)
 

@@ -25,7 +25,11 @@ class AstraObjective:
     """The velocity loss of rectified flow (arXiv 2209.03003) at random times."""
 
     config: Config
-    rules: Rules = rules.ASTRA
+
+    @property
+    def rules(self) -> Rules:
+        """Sharding of every parameter of the tree."""
+        return (*rules.ASTRA, *rules.LORA) if self.config.model.lora.rank else rules.ASTRA
 
     @property
     def model(self) -> Astra:

@@ -1,4 +1,4 @@
-"""Pretrained weights of a run: the moving averages of the trained part and the frozen part, in one folder."""
+"""Weights of a run: the moving averages of the trained part, with the frozen part in one folder, or adapters alone."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from collections.abc import Callable
 import jax
 
 from astra_jax.config import Config, MeshConfig
-from astra_jax.params import Params
+from astra_jax.errors import UserError
+from astra_jax.params import Params, flatten
 from astra_jax.training.checkpoint import Checkpoints, stored_config
-from astra_jax.training.initialize import initialize
+from astra_jax.training.initialize import initialize, targets
 from astra_jax.training.mesh import make_mesh
 from astra_jax.training.objective import Objective
 from astra_jax.training.partition import merge
 from astra_jax.training.state import TrainState
+from astra_jax.weights.adapters import FILES, FORMS, save_adapter
 from astra_jax.weights.pretrained import fingerprint, host_tree, save_pretrained
 
 
@@ -46,3 +48,47 @@ def export_workdir(
         export(folder, config, state, frozen, dtype or config.train.export_dtype)
     checkpoints.close()
     return int(state.step)
+
+
+def export_adapters(
+    workdir: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    make_objective: Callable[[Config], Objective],
+    forms: dict[str, str],
+    dtype: str = "",
+) -> list[pathlib.Path]:
+    """Writes the adapters of the newest checkpoint, one file each, without making the rest of the model.
+
+    Args:
+        workdir: of a run that trains the parts "lora" or "dsm", also while it is running.
+        folder: receives `adapters.FILES`.
+        make_objective: of the run's config.
+        forms: part -> one of its `adapters.FORMS`, for the parts that are wanted.
+        dtype: of the files; the run's `train.export_dtype` by default.
+
+    Returns the files. Raises `UserError` as `export_workdir` and `adapters.save_adapter` do, and for a part that the
+    run does not train or of which it trains only some.
+    """
+    config = stored_config(pathlib.Path(workdir))
+    sources = [fingerprint(source) for source in config.train.initialize_from]
+    checkpoints = Checkpoints(workdir, config, sources, read_only=True)
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    with jax.set_mesh(mesh):
+        abstract, target = targets(config, make_objective(config), mesh)
+        for part, form in forms.items():
+            trained = flatten(target.params.get(part, {}))
+            if part not in FORMS or not trained or trained.keys() != flatten(abstract[part]).keys():
+                raise UserError(
+                    f"the run in {workdir} does not train the whole part {part!r}: train.trainable is "
+                    f"{config.train.trainable!r}; adapters are {', '.join(FORMS)}"
+                )
+            if form not in FORMS[part]:
+                raise UserError(f"the form of a {part} must be {' or '.join(FORMS[part])}, not {form!r}")
+        state, _ = checkpoints.restore(target)
+    checkpoints.close()
+    files = []
+    for part, form in forms.items():
+        files.append(pathlib.Path(folder) / FILES[part, form])
+        params = host_tree(state.ema[part])
+        save_adapter(files[-1], part, params, config.model, form, dtype or config.train.export_dtype)
+    return files

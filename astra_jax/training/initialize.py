@@ -27,10 +27,9 @@ def initialize(
     The frozen part is never in a checkpoint: it is made again from `train.seed` and `train.initialize_from`.
     """
     init_rng, step_rng = jax.random.split(jax.random.key(config.train.seed))
-    abstract = jax.eval_shape(objective.init, init_rng)
+    abstract, target = targets(config, objective, mesh)
     trainable, frozen = partition(abstract, config.train.trainable)
     optimizer = make_optimizer(config.train.optimizer, config.train.steps)
-    target = abstract_state(trainable, optimizer, objective.rules, mesh)
 
     resumed = checkpoints.latest_step() is not None
     wanted = frozen if resumed else abstract
@@ -43,6 +42,14 @@ def initialize(
     placed = jax.tree.map(lambda x: x.sharding, target)
     create = jax.jit(lambda params, rng: create_state(params, optimizer, rng), out_shardings=placed)
     return create(params, step_rng), frozen, None
+
+
+def targets(config: Config, objective: Objective, mesh: Mesh) -> tuple[Params, TrainState]:
+    """Shapes of the whole tree, and shapes with shardings of the state, the trained part's; nothing is computed."""
+    abstract = jax.eval_shape(objective.init, jax.random.key(0))
+    trainable, _ = partition(abstract, config.train.trainable)
+    optimizer = make_optimizer(config.train.optimizer, config.train.steps)
+    return abstract, abstract_state(trainable, optimizer, objective.rules, mesh)
 
 
 def _parameters(

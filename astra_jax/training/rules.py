@@ -5,7 +5,7 @@ Regexes are anchored at the end alone, so one table serves the parameters, their
 
 from __future__ import annotations
 
-from jax.sharding import PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 from astra_jax.training.mesh import Rules, fsdp
 
@@ -26,3 +26,11 @@ ASTRA: Rules = (
     (r"(^|/)(transformer|dsm|t5|clip_text|clip_vision)/([^/]+/)*(bias|scale)$", PartitionSpec()),
     (r"(^|/)(t5/relative_bias|clip_text/positions|clip_vision/(positions|class_token))$", PartitionSpec()),
 )
+
+
+def _factor(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+    return fsdp(first=len(shape) - 2)(shape, mesh)
+
+
+# The two matrices of a low-rank product, stacked by layer or not.
+LORA: Rules = ((r"(^|/)lora/([^/]+/)+[ab]$", _factor),)

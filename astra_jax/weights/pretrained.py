@@ -18,16 +18,16 @@ import jax
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from astra_jax.config import Config, from_config_dict, to_dict
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten, unflatten
+from astra_jax.weights.writing import Chunks, write_safetensors
 
 PathLike = str | os.PathLike[str]
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
-_DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float32": np.float32}
+DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float32": np.float32}
 _READABLE = ("BF16", "F16", "F32")
 _MAX_CONFIG_BYTES = 1 << 20
 _MAX_NAME = 512
@@ -44,31 +44,35 @@ def save_pretrained(folder: PathLike, config: Config, params: Params, dtype: str
 
     Raises `UserError` for an unknown dtype, a folder with other files in it and a missing tokenizer.
     """
+    flat = flatten(params)
+    shapes = {path: tuple(leaf.shape) for path, leaf in flat.items()}
+    save_stream(folder, config, shapes, (np.asarray(leaf) for leaf in flat.values()), dtype)
+
+
+def save_stream(
+    folder: PathLike, config: Config, shapes: dict[str, tuple[int, ...]], chunks: Chunks, dtype: str = "bfloat16"
+) -> None:
+    """`save_pretrained` of leaves that come one after the other in the order of `shapes`, whole or in pieces.
+
+    An exception of `chunks` leaves no file behind.
+    """
     tokenizer = check_export(config, dtype)
     target = pathlib.Path(folder).absolute()
     if target.exists() and (not target.is_dir() or {f.name for f in target.iterdir()} - {CONFIG, WEIGHTS, TOKENIZER}):
         raise UserError(f"{target} holds other files: choose a new or empty folder")
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        _write_draft(draft, config, params, dtype, tokenizer)
-    except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        write_safetensors(draft / WEIGHTS, shapes, DTYPES[dtype], chunks)
+        (draft / CONFIG).write_text(json.dumps(to_dict(config), indent=2) + "\n")
+        if tokenizer is not None:
+            shutil.copyfile(tokenizer, draft / TOKENIZER)
+        _put_in_place(draft, target)
+    except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}: choose another folder") from error
-    _put_in_place(draft, target)
-
-
-def _write_draft(
-    draft: pathlib.Path, config: Config, params: Params, dtype: str, tokenizer: pathlib.Path | None
-) -> None:
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    flat = flatten(params)
-    # In C order, because safetensors writes the memory as it lies.
-    arrays = {name: np.asarray(leaf).astype(_DTYPES[dtype], order="C") for name, leaf in flat.items()}
-    save_file(arrays, draft / WEIGHTS)
-    (draft / CONFIG).write_text(json.dumps(to_dict(config), indent=2) + "\n")
-    if tokenizer is not None:
-        shutil.copyfile(tokenizer, draft / TOKENIZER)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _put_in_place(draft: pathlib.Path, target: pathlib.Path) -> None:
@@ -83,8 +87,8 @@ def _put_in_place(draft: pathlib.Path, target: pathlib.Path) -> None:
 
 def check_export(config: Config, dtype: str) -> pathlib.Path | None:
     """The tokenizer.json that `save_pretrained` would copy; raises `UserError` where it would refuse to save."""
-    if dtype not in _DTYPES:
-        raise UserError(f"the dtype of saved weights must be {', '.join(_DTYPES)}, not {dtype!r}")
+    if dtype not in DTYPES:
+        raise UserError(f"the dtype of saved weights must be {', '.join(DTYPES)}, not {dtype!r}")
     if not config.data.tokenizer:
         return None
     tokenizer = pathlib.Path(config.data.tokenizer) / TOKENIZER
@@ -100,7 +104,7 @@ def load_pretrained(folder: PathLike) -> tuple[Config, Params]:
     oversized files, pickle formats and tensors that are not floating point.
     """
     folder = find_pretrained(folder)
-    return _load_config(folder / CONFIG), _load_weights(folder / WEIGHTS)
+    return load_config(folder), _load_weights(folder / WEIGHTS)
 
 
 def find_pretrained(folder: PathLike) -> pathlib.Path:
@@ -114,7 +118,9 @@ def find_pretrained(folder: PathLike) -> pathlib.Path:
     raise UserError(f"{folder} has no {WEIGHTS}: give a folder of pretrained weights or a training run's workdir")
 
 
-def _load_config(path: pathlib.Path) -> Config:
+def load_config(folder: PathLike) -> Config:
+    """The config of a folder of pretrained weights; raises `UserError` where it is missing or damaged."""
+    path = pathlib.Path(folder) / CONFIG
     if not path.is_file():
         raise UserError(f"{path} does not exist")
     if path.stat().st_size > _MAX_CONFIG_BYTES:
@@ -137,6 +143,8 @@ def _load_weights(path: pathlib.Path) -> Params:
                 if kind not in _READABLE:
                     raise UserError(f"{path}: {_short(name)} is {kind}; weights must be {', '.join(_READABLE)}")
                 flat[name] = file.get_tensor(name).astype(np.float32)
+                if not np.isfinite(flat[name]).all():
+                    raise UserError(f"{path}: {_short(name)} has values that are NaN or infinite: get it again")
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged: {error}; copy or download it again") from error
     for name in flat:

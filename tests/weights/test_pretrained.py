@@ -90,6 +90,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
     [
         ({"a": np.ones(2, np.int32)}, "'a' is I32; weights must be BF16, F16, F32"),
         ({"a/b": np.ones(2, np.float32), "a": np.ones(2, np.float32)}, "'a/b' is no parameter path"),
+        ({"a": np.float32([1, np.nan])}, "'a' has values that are NaN or infinite"),
         ({"a//b": np.ones(2, np.float32)}, "'a//b' is no parameter path"),
         ({"x" * 600: np.ones(2, np.float32)}, "is no parameter path"),
     ],

@@ -1,0 +1,170 @@
+"""The two tokenizers of a FLUX.1 folder: CLIP's in `tokenizer`, T5's in `tokenizer_2`, both through transformers.
+
+Texts become the ids that transformers gives, marks such as "</s>" or "<|endoftext|>" written in a text included.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer, pre_tokenizers
+
+from astra_jax.config import ModelConfig
+from astra_jax.errors import UserError
+from astra_jax.inputs.tokenizer import END, MAX_FILE_BYTES, MAX_TEXT, PAD, Tokens, clean
+
+CLIP_FOLDER, T5_FOLDER = "tokenizer", "tokenizer_2"
+# One set of each must be there. transformers can read T5's spiece.model too, but needs sentencepiece for it.
+_CLIP_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+_T5_FILES = (("tokenizer.json",),)
+_T5_SPECIALS = {"<pad>": PAD, "</s>": END, "<unk>": 2}
+_SPACE = "\u2581"  # a T5 token that stands for the space before a word and for no character of it
+
+
+class PublishedTokenizer:
+    """CLIP's and T5's tokenizers as one `TextTokenizer`.
+
+    Both are transformers' tokenizers of the kind that runs in the tokenizers library. Raises `UserError` if T5's pad,
+    end and unknown tokens have other ids than 0, 1 and 2, and if CLIP lacks its start or end token or a byte.
+    """
+
+    def __init__(self, clip: Any, t5: Any):
+        self.clip_tokenizer, self.t5_tokenizer = _plain(clip), _plain(t5)
+        for token, index in _T5_SPECIALS.items():
+            if self.t5_tokenizer.token_to_id(token) != index:
+                raise UserError(f"T5's tokenizer must have {token!r} at {index}: take {T5_FOLDER} of a FLUX.1 folder")
+        vocab = self.clip_tokenizer.get_vocab()
+        self.clip_vocab_size, self.t5_vocab_size = (
+            max(tokenizer.get_vocab().values()) + 1 for tokenizer in (self.clip_tokenizer, self.t5_tokenizer)
+        )
+        ids = (clip.bos_token_id, clip.eos_token_id, clip.pad_token_id)
+        missing = {
+            mark for byte in pre_tokenizers.ByteLevel.alphabet() for mark in (byte, f"{byte}</w>")
+        } - vocab.keys()
+        # CLIP's encoder reads the text's feature at the last id, and whatever no token stands for becomes that id.
+        if None in ids or ids[1] != self.clip_vocab_size - 1 or missing:
+            raise UserError(
+                f"CLIP's tokenizer lacks its start, end or pad token, {len(missing)} single bytes, or its end token is"
+                f" not the last: take {CLIP_FOLDER} of a FLUX.1 folder"
+            )
+        self.clip_start, self.clip_end, self.clip_pad = ids
+
+    def t5(self, text: str, length: int) -> Tokens:
+        """Ids [length]: tokens, </s>, zeros. A longer text is cut before the </s> and `truncated` is set."""
+        return self._t5(text, length, (END,))
+
+    def clip(self, text: str, length: int) -> Tokens:
+        """Ids [length]: start, tokens, end, then the tokenizer's own pad id. A longer text is cut before the end."""
+        return _fixed(self.clip_tokenizer, text, length, (self.clip_start,), (self.clip_end,), self.clip_pad)
+
+    def phrase(self, text: str, length: int) -> Tokens:
+        """Ids [length]: T5's tokens, zeros; no end token. A longer text is cut and `truncated` is set."""
+        return self._t5(text, length, ())
+
+    def _t5(self, text: str, length: int, after: tuple[int, ...]) -> Tokens:
+        tokens = _fixed(self.t5_tokenizer, text, length, (), after, PAD)
+        # A lone space before a word is no part of the word (XVerse drops it from a subject's tokens).
+        tokens.spans[tokens.ids == self.t5_tokenizer.token_to_id(_SPACE)] = 0
+        return tokens
+
+
+def _fixed(
+    tokenizer: Tokenizer, text: str, length: int, before: tuple[int, ...], after: tuple[int, ...], pad: int
+) -> Tokens:
+    room = length - len(before) - len(after)
+    if room < 0:
+        raise ValueError(f"a sequence of {length} tokens has no room for its special tokens")
+    encoding = tokenizer.encode(clean(text)[:MAX_TEXT], add_special_tokens=False)
+    inner = encoding.ids[:room]
+    ids = np.full(length, pad, np.int32)
+    spans = np.zeros((length, 2), np.int32)
+    sequence = (*before, *inner, *after)
+    ids[: len(sequence)] = sequence
+    if inner:
+        spans[len(before) : len(before) + len(inner)] = encoding.offsets[:room]
+    return Tokens(ids, spans, len(encoding.ids) > room or len(text) > MAX_TEXT)
+
+
+def _plain(tokenizer: Any) -> Tokenizer:
+    """The tokenizer behind transformers' wrapper, without the cutting and padding that a file may ask for."""
+    plain = tokenizer.backend_tokenizer
+    plain.no_truncation()
+    plain.no_padding()
+    return plain
+
+
+def is_published(folder: str | os.PathLike[str]) -> bool:
+    """Whether `folder` has the two folders of tokenizers that FLUX.1 is published with."""
+    folder = pathlib.Path(folder).expanduser()
+    return (folder / CLIP_FOLDER).is_dir() and (folder / T5_FOLDER).is_dir()
+
+
+def load_published_tokenizer(folder: str | os.PathLike[str], config: ModelConfig | None = None) -> PublishedTokenizer:
+    """Reads `folder/tokenizer` and `folder/tokenizer_2`; with `config`, also checks that they fit the text encoders.
+
+    Nothing is fetched from a network and no code of the folder runs. Raises `UserError` if a file is missing or
+    damaged, or if the vocabularies do not fit `config`.
+    """
+    # Imported here because it takes seconds, which only those pay who have such a folder.
+    from transformers import CLIPTokenizer, T5Tokenizer
+
+    folder = pathlib.Path(folder).expanduser()
+    clip = _load(CLIPTokenizer, folder / CLIP_FOLDER, _CLIP_FILES)
+    t5 = _load(T5Tokenizer, folder / T5_FOLDER, _T5_FILES)
+    tokenizer = PublishedTokenizer(clip, t5)
+    if config is not None:
+        # T5's embedding has more rows than its vocabulary; CLIP's end token must be the last row.
+        if tokenizer.t5_vocab_size > config.t5.vocab_size:
+            raise UserError(
+                f"{folder / T5_FOLDER} has {tokenizer.t5_vocab_size} tokens but config.model.t5.vocab_size is"
+                f" {config.t5.vocab_size}: it must not be smaller"
+            )
+        if tokenizer.clip_vocab_size != config.clip_text.vocab_size:
+            raise UserError(
+                f"{folder / CLIP_FOLDER} has {tokenizer.clip_vocab_size} tokens but config.model.clip_text.vocab_size"
+                f" is {config.clip_text.vocab_size}: they must be equal"
+            )
+    return tokenizer
+
+
+def _load(kind: Any, folder: pathlib.Path, choices: tuple[tuple[str, ...], ...]) -> Any:
+    if not any(all((folder / name).is_file() for name in names) for names in choices):
+        wanted = " or ".join(" and ".join(names) for names in choices)
+        hint = ""
+        if (folder / "spiece.model").is_file():
+            hint = f" (with sentencepiece installed, transformers' AutoTokenizer makes it from {folder}/spiece.model)"
+        raise UserError(f"{folder} has no {wanted}: copy the tokenizer's folder of the published weights{hint}")
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in (".json", ".txt"):
+            _check(path)
+    try:
+        return kind.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:
+        # tokenizers reports damage as a bare `Exception`, transformers as one of the others.
+        if type(error) is not Exception and not isinstance(
+            error, (OSError, ValueError, TypeError, KeyError, AttributeError)
+        ):
+            raise
+        raise UserError(f"{folder} is no {kind.__name__} ({_line(error)}): copy the published folder again") from error
+
+
+def _check(path: pathlib.Path) -> None:
+    """Raises `UserError` for a file that is too large or, by its name, JSON and does not parse."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UserError(f"{path} is larger than {MAX_FILE_BYTES} bytes: this is no tokenizer")
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json" and not isinstance(json.loads(text), dict):
+            raise UserError(f"{path} must hold a JSON object: copy the published folder again")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({_line(error)}): copy the published folder again") from error
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,131 @@
+"""The leaves of the text and image encoders under the names of transformers' files.
+
+Up to version 4, transformers wrote CLIP's and SigLIP's tensors under "text_model." or "vision_model."; all published
+files have that prefix. Version 5 writes an encoder of its own without it. Every table takes the prefix.
+
+A published file may hold tensors that no leaf is made from (the pooling on top, a last block that is not read, the
+other half of CLIP). The `*_unread` patterns name them in full, so that whatever else is left over is a mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from astra_jax.config import ClipTextConfig, ClipVisionConfig, SiglipVisionConfig, T5Config
+from astra_jax.weights.mapping import CONV, LINEAR, SAME, Layout, Naming, one, stack
+
+TEXT_PREFIX = "text_model."
+VISION_PREFIX = "vision_model."
+
+
+def has_prefix(names: Iterable[str], prefix: str) -> str:
+    """`prefix` if any of a file's names starts with it, else "": what the tables below take."""
+    return prefix if any(name.startswith(prefix) for name in names) else ""
+
+
+def t5_naming(config: T5Config) -> Naming:
+    """Names of `T5EncoderModel` (a FLUX.1 folder's `text_encoder_2`), by path in the encoder's tree."""
+    block = "encoder.block.{}.layer."
+    naming: Naming = {
+        "embedding/embedding": one("shared.weight"),
+        # The first block's, shared by all.
+        "relative_bias": one("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"),
+        "norm_out/scale": one("encoder.final_layer_norm.weight"),
+    }
+    for ours, theirs, layout in (
+        ("norm1/scale", "0.layer_norm", SAME),
+        *((f"{name}/kernel", f"0.SelfAttention.{name}", LINEAR) for name in ("q", "k", "v", "o")),
+        ("norm2/scale", "1.layer_norm", SAME),
+        *((f"{name}/kernel", f"1.DenseReluDense.{name}", LINEAR) for name in ("wi_0", "wi_1", "wo")),
+    ):
+        naming[f"layers/{ours}"] = _stacked(f"{block}{theirs}.weight", config.layers, layout)
+    return naming
+
+
+def t5_unread() -> str:
+    """A copy of the embedding that some files hold besides "shared.weight"."""
+    return r"encoder\.embed_tokens\.weight"
+
+
+def clip_text_naming(config: ClipTextConfig, prefix: str = TEXT_PREFIX) -> Naming:
+    """Names of `CLIPTextModel` (a FLUX.1 folder's `text_encoder`), by path in the encoder's tree."""
+    return {
+        "embedding/embedding": one(f"{prefix}embeddings.token_embedding.weight"),
+        "positions": one(f"{prefix}embeddings.position_embedding.weight"),
+        **_blocks(config.layers, prefix),
+        **_affine("norm_out", f"{prefix}final_layer_norm"),
+    }
+
+
+def clip_text_unread(prefix: str = TEXT_PREFIX) -> str:
+    """The projections into CLIP's common space, its vision half and stored position numbers."""
+    return (
+        rf"{_escaped(prefix)}embeddings\.position_ids|text_projection\.weight|visual_projection\.weight|logit_scale"
+        rf"|{_escaped(VISION_PREFIX)}.*"
+    )
+
+
+def clip_vision_naming(config: ClipVisionConfig, prefix: str = VISION_PREFIX) -> Naming:
+    """Names of `CLIPVisionModel`, without its last block, by path in the encoder's tree."""
+    return {
+        "class_token": one(f"{prefix}embeddings.class_embedding"),
+        "patches/kernel": one(f"{prefix}embeddings.patch_embedding.weight", layout=CONV),
+        "positions": one(f"{prefix}embeddings.position_embedding.weight"),
+        **_affine("norm_in", f"{prefix}pre_layrnorm"),  # published so
+        **_blocks(config.layers - 1, prefix),
+    }
+
+
+def clip_vision_unread(config: ClipVisionConfig, prefix: str = VISION_PREFIX) -> str:
+    """The last block and the norm behind it, the projections, CLIP's text half and stored position numbers."""
+    start = _escaped(prefix)
+    return (
+        rf"{start}encoder\.layers\.{config.layers - 1}\..*|{start}post_layernorm\.(weight|bias)"
+        rf"|{start}embeddings\.position_ids|text_projection\.weight|visual_projection\.weight|logit_scale"
+        rf"|{_escaped(TEXT_PREFIX)}.*"
+    )
+
+
+def siglip_vision_naming(config: SiglipVisionConfig, prefix: str = VISION_PREFIX) -> Naming:
+    """Names of `SiglipVisionModel`, without its pooling head, by path in the encoder's tree."""
+    return {
+        **_affine("patches", f"{prefix}embeddings.patch_embedding", "kernel", CONV),
+        "positions": one(f"{prefix}embeddings.position_embedding.weight"),
+        **_blocks(config.layers, prefix),
+        **_affine("norm_out", f"{prefix}post_layernorm"),
+    }
+
+
+def siglip_vision_unread(prefix: str = VISION_PREFIX) -> str:
+    """The pooling head, SigLIP's text half, its scale and bias, and stored position numbers."""
+    start = _escaped(prefix)
+    return rf"{start}head\..*|{start}embeddings\.position_ids|logit_scale|logit_bias|{_escaped(TEXT_PREFIX)}.*"
+
+
+def _blocks(layers: int, prefix: str) -> Naming:
+    """The blocks that CLIP and SigLIP have in common."""
+    naming: Naming = {}
+    for ours, theirs, leaf, layout in (
+        ("norm1", "layer_norm1", "scale", SAME),
+        *((letter, f"self_attn.{letter}_proj", "kernel", LINEAR) for letter in "qkv"),
+        ("out", "self_attn.out_proj", "kernel", LINEAR),
+        ("norm2", "layer_norm2", "scale", SAME),
+        ("fc1", "mlp.fc1", "kernel", LINEAR),
+        ("fc2", "mlp.fc2", "kernel", LINEAR),
+    ):
+        template = f"{prefix}encoder.layers.{{}}.{theirs}"
+        naming[f"layers/{ours}/{leaf}"] = _stacked(f"{template}.weight", layers, layout)
+        naming[f"layers/{ours}/bias"] = _stacked(f"{template}.bias", layers)
+    return naming
+
+
+def _affine(ours: str, theirs: str, leaf: str = "scale", layout: Layout = SAME) -> Naming:
+    return {f"{ours}/{leaf}": one(f"{theirs}.weight", layout=layout), f"{ours}/bias": one(f"{theirs}.bias")}
+
+
+def _stacked(template: str, layers: int, layout: Layout = SAME):
+    return stack(lambda index: (template.format(index),), layers, layout)
+
+
+def _escaped(prefix: str) -> str:
+    return prefix.replace(".", r"\.")

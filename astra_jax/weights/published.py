@@ -1,0 +1,131 @@
+"""Which published weights make which part of the model: folders, files and naming tables of every part."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from astra_jax.config import ModelConfig
+from astra_jax.errors import UserError
+from astra_jax.weights import autoencoder, encoders, flux
+from astra_jax.weights.mapping import Naming, published_names
+from astra_jax.weights.tensors import Tensors
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One naming of one part.
+
+    Attributes:
+        file: where a model's folder keeps it.
+        naming: by path in the part's tree.
+        unread: a regex of the tensors that no leaf is made from.
+        settings: of a config.json beside the file, for whoever reads it next; empty: none.
+    """
+
+    file: str
+    naming: Naming
+    unread: str = ""
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+# Part -> the subfolder of a published FLUX.1 folder (of its own repository for image encoders).
+FOLDERS = {
+    "transformer": "transformer",
+    "autoencoder": "vae",
+    "clip_text": "text_encoder",
+    "t5": "text_encoder_2",
+    "clip_vision": "image_encoder",
+}
+FORMATS = ("diffusers", "black-forest-labs")
+
+
+def tables(part: str, config: ModelConfig, names: Iterable[str] | None = None) -> dict[str, Table]:
+    """Format -> the table of a part; without an entry where the format does not know the part.
+
+    `names` of a file settle what its writer's version decides; without them it is what is published. A part with no
+    published form, as the adapter "dsm", has no tables.
+    """
+    make: dict[str, Callable[[], dict[str, Table]]] = {
+        "transformer": lambda: _transformer(config),
+        "autoencoder": lambda: _autoencoder(config),
+        "t5": lambda: {
+            "diffusers": Table("text_encoder_2/model.safetensors", encoders.t5_naming(config.t5), encoders.t5_unread())
+        },
+        "clip_text": lambda: _clip_text(config, names),
+        "clip_vision": lambda: _clip_vision(config, names),
+    }
+    return make[part]() if part in make else {}
+
+
+def _transformer(config: ModelConfig) -> dict[str, Table]:
+    sizes = config.transformer
+    settings = {
+        "_class_name": "FluxTransformer2DModel",
+        "attention_head_dim": sizes.width // sizes.heads,
+        "axes_dims_rope": list(sizes.axes_dim),
+        "guidance_embeds": sizes.guidance_embed,
+        "in_channels": sizes.latent_dim,
+        "joint_attention_dim": sizes.context_dim,
+        "num_attention_heads": sizes.heads,
+        "num_layers": sizes.double_blocks,
+        "num_single_layers": sizes.single_blocks,
+        "patch_size": 1,
+        "pooled_projection_dim": sizes.pooled_dim,
+    }
+    file = "transformer/diffusion_pytorch_model.safetensors"
+    return {
+        "diffusers": Table(file, flux.diffusers_naming(sizes), settings=settings),
+        "black-forest-labs": Table("flux1.safetensors", flux.bfl_naming(sizes)),
+    }
+
+
+def _autoencoder(config: ModelConfig) -> dict[str, Table]:
+    file = "vae/diffusion_pytorch_model.safetensors"
+    return {
+        "diffusers": Table(file, autoencoder.diffusers_autoencoder_naming(config.autoencoder)),
+        "black-forest-labs": Table("ae.safetensors", autoencoder.bfl_autoencoder_naming(config.autoencoder)),
+    }
+
+
+def _clip_text(config: ModelConfig, names: Iterable[str] | None) -> dict[str, Table]:
+    prefix = encoders.TEXT_PREFIX if names is None else encoders.has_prefix(names, encoders.TEXT_PREFIX)
+    naming = encoders.clip_text_naming(config.clip_text, prefix)
+    return {"diffusers": Table("text_encoder/model.safetensors", naming, encoders.clip_text_unread(prefix))}
+
+
+def _clip_vision(config: ModelConfig, names: Iterable[str] | None) -> dict[str, Table]:
+    prefix = encoders.VISION_PREFIX if names is None else encoders.has_prefix(names, encoders.VISION_PREFIX)
+    naming = encoders.clip_vision_naming(config.clip_vision, prefix)
+    unread = encoders.clip_vision_unread(config.clip_vision, prefix)
+    return {"diffusers": Table("image_encoder/model.safetensors", naming, unread)}
+
+
+def find_table(part: str, config: ModelConfig, tensors: Tensors) -> Table:
+    """The table of `part` that names most of the tensors; raises `UserError` where none of them is known."""
+    names = set(tensors.entries)
+    known = tables(part, config, names)
+    scores = {form: len(names & set(published_names(table.naming))) for form, table in known.items()}
+    if not any(scores.values()):
+        raise UserError(
+            f"{tensors.name} holds no weights of the {part} in a naming that is known "
+            f"({', '.join(scores) or 'there is none'}); its tensors look like {', '.join(sorted(names)[:3]) or 'none'}"
+        )
+    return known[max(scores, key=lambda form: scores[form])]
+
+
+def part_of(config: ModelConfig, tensors: Tensors, parts: Iterable[str]) -> str:
+    """The one of `parts` whose tables name most of the tensors of a single file; raises `UserError` if none does."""
+    names = set(tensors.entries)
+
+    def score(part: str) -> int:
+        known = tables(part, config, names).values()
+        return max((len(names & set(published_names(table.naming))) for table in known), default=0)
+
+    best = max(parts, key=score)
+    if not score(best):
+        raise UserError(
+            f"{tensors.name} holds weights of no known part; its tensors look like {', '.join(sorted(names)[:3])}"
+        )
+    return best

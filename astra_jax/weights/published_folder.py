@@ -1,0 +1,107 @@
+"""A model in its published layout, a folder of folders ("transformer", "vae", ...), straight onto a device."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pathlib
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+from jax.sharding import SingleDeviceSharding
+from tqdm import tqdm
+
+from astra_jax.config import ModelConfig
+from astra_jax.errors import UserError
+from astra_jax.params import Params
+from astra_jax.weights.adapters import load_adapter
+from astra_jax.weights.importing import check_published, load_published, total_bytes
+from astra_jax.weights.published import FOLDERS, find_table
+from astra_jax.weights.sources import PathLike, find_source
+from astra_jax.weights.tensors import Tensors
+
+ALWAYS = ("transformer", "autoencoder", "clip_text", "t5")  # the parts without which nothing can be drawn
+_BLOCK, _SAMPLES = 1 << 16, 64  # bytes, and pieces of a file that its fingerprint reads
+
+
+def parts_of(adapters: Mapping[str, PathLike]) -> tuple[str, ...]:
+    """The parts that are read of a folder: CLIP's image encoder serves the adapter "dsm" alone."""
+    return (*ALWAYS, "clip_vision") if "dsm" in adapters else ALWAYS
+
+
+def check_folder(folder: PathLike, adapters: Mapping[str, PathLike], others: Iterable[str] = ()) -> None:
+    """Raises `UserError`, naming them all, unless `folder` has the subfolders of its parts and `others`."""
+    folder = pathlib.Path(folder)
+    wanted = [*(FOLDERS[part] for part in parts_of(adapters)), *others]
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder: give the one with FLUX.1's published {', '.join(wanted)}")
+    if missing := [name for name in wanted if not (folder / name).is_dir()]:
+        hint = "copy or download the rest of it"
+        if missing == [FOLDERS["clip_vision"]]:
+            hint = "the identity adapter reads photos through CLIP's image encoder: put its published folder there"
+        raise UserError(f"{folder} lacks {', '.join(missing)}: {hint}")
+
+
+def load_folder(
+    folder: PathLike,
+    config: ModelConfig,
+    abstract: Params,
+    adapters: Mapping[str, PathLike],
+    dtype: Any,
+    device: jax.Device | None = None,
+) -> tuple[Params, str]:
+    """Parameters of a published folder with adapters from files of their own, and a hash that tells them apart.
+
+    An adapter without a file has no part in the result, which the model takes as one that changes nothing. The
+    folder's parts are held to the model by their headers before the first tensor is read.
+
+    Args:
+        folder: one that `check_folder` lets pass.
+        config: of the model.
+        abstract: the shapes of all its parts.
+        adapters: part -> file, folder or hub id, as `adapters.load_adapter` reads them.
+        dtype: of the parameters.
+        device: where they go; jax's first by default.
+
+    Raises `UserError` as `find_source`, `check_published`, `load_published` and `load_adapter` do.
+    """
+    parts = parts_of(adapters)
+    home = SingleDeviceSharding(device or jax.devices()[0])
+
+    def placed(tree: Params) -> Params:
+        return jax.tree.map(lambda _: home, tree)
+
+    params: Params = {}
+    with contextlib.ExitStack() as stack:
+        sources = [find_source(folder, FOLDERS[part]) for part in parts]
+        opened = {part: stack.enter_context(Tensors(source)) for part, source in zip(parts, sources, strict=True)}
+        tables = {part: find_table(part, config, tensors) for part, tensors in opened.items()}
+        for part, table in tables.items():
+            check_published(opened[part], table.naming, abstract[part], table.unread)
+        for part, source in adapters.items():
+            sources.append(find_source(source))
+            tree = abstract.get(part, {})
+            params[part] = load_adapter(source, part, config, tree, dtype, placed(tree))
+        size = sum(total_bytes(opened[part], table.naming) for part, table in tables.items())
+        with tqdm(total=size, desc="weights", unit="B", unit_scale=True, disable=None) as bar:
+            for part, table in tables.items():
+                where = placed(abstract[part])
+                params[part] = load_published(
+                    opened[part], table.naming, abstract[part], dtype, where, bar.update, table.unread
+                )
+    return params, fingerprint_files(file for source in sources for file in source.files)
+
+
+def fingerprint_files(files: Iterable[pathlib.Path]) -> str:
+    """A hash of the sizes of files and of pieces spread over each: cheap for any size, changes with retraining."""
+    digest = hashlib.sha256()
+    for path in files:
+        size = path.stat().st_size
+        digest.update(struct.pack("<Q", size))
+        with path.open("rb") as file:
+            for index in range(_SAMPLES):
+                file.seek(max(0, (size - _BLOCK) * index // (_SAMPLES - 1)))
+                digest.update(file.read(_BLOCK))
+    return digest.hexdigest()

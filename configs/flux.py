@@ -1,0 +1,26 @@
+"""ASTRA on FLUX.1-dev: the published weights frozen, the identity adapter (and LoRA) trained.
+
+    python sample.py --config configs/flux.py --weights FLUX.1-dev --prompt "a lighthouse at night" --pose none
+    python -m astra_jax.weights inspect --config configs/flux.py
+    python -m astra_jax.weights import --config configs/flux.py --source black-forest-labs/FLUX.1-dev \
+        --out runs/flux_base
+    python train.py --config configs/flux.py --workdir runs/flux --config.data.dir DIR
+
+--weights is a folder in the published layout, for sampling; --source takes such a folder or a hub id. The transformer
+has 11.90 B parameters, 24 GB in bfloat16; training splits it over all devices of the mesh. What DIR must hold is
+written in astra_jax/inputs/sources.py. Nobody has trained with this config yet: it follows the published recipe (100K
+steps, LoRA of rank 512) and UNO's code where that is silent.
+"""
+
+import ml_collections
+
+from astra_jax.config import Config, as_config_dict
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """FLUX.1-dev's sizes are the defaults of `Config`; what stands here is the run."""
+    config = as_config_dict(Config())
+    config.model.lora.rank = 512
+    config.mesh.update(data=1, fsdp=-1)
+    config.train.update(trainable="^(lora|dsm)/", initialize_from=("runs/flux_base",))
+    return config
