@@ -50,7 +50,7 @@ def load_folder(
     abstract: Params,
     adapters: Mapping[str, PathLike],
     dtype: Any,
-    device: jax.Device | None = None,
+    device: Any = None,
 ) -> tuple[Params, str]:
     """Parameters of a published folder with adapters from files of their own, and a hash that tells them apart.
 
