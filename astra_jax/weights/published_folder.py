@@ -63,7 +63,7 @@ def load_folder(
         abstract: the shapes of all its parts.
         adapters: part -> file, folder or hub id, as `adapters.load_adapter` reads them.
         dtype: of the parameters.
-        device: where they go; jax's first by default.
+        device: a `jax.Device`, where they go; the first by default.
 
     Raises `UserError` as `find_source`, `check_published`, `load_published` and `load_adapter` do.
     """
