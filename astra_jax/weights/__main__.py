@@ -4,6 +4,7 @@ python -m astra_jax.weights inspect --config=configs/flux.py
 python -m astra_jax.weights inspect --source=flux1-dev.safetensors
 python -m astra_jax.weights import --config=configs/flux.py --source=FLUX.1-dev --out=weights/flux
 python -m astra_jax.weights export --workdir=runs/puppets --out=weights/puppets
+python -m astra_jax.weights export --workdir=runs/flux --adapters=lora=uno,dsm=astra --out=weights/adapters
 python -m astra_jax.weights export --source=weights/flux --format=diffusers --out=weights/published
 """
 
@@ -23,9 +24,10 @@ from tqdm import tqdm
 
 from astra_jax import cli
 from astra_jax.errors import UserError
-from astra_jax.training.export import export_workdir
+from astra_jax.training.export import export_adapters, export_workdir
 from astra_jax.training.mesh import make_mesh, shardings
 from astra_jax.training.objectives import make_objective
+from astra_jax.weights.adapters import FORMS
 from astra_jax.weights.exporting import export_published
 from astra_jax.weights.importing import Progress, check_published, import_parts, load_published, total_bytes
 from astra_jax.weights.inspection import describe_tensors, describe_tree
@@ -52,6 +54,11 @@ _FORMAT = flags.DEFINE_enum(
     "pretrained",
     ["pretrained", "orbax", *FORMATS],
     "Of what is written: our folder of pretrained weights, an Orbax folder (import), or a published layout (export).",
+)
+_ADAPTERS = flags.DEFINE_list(
+    "adapters",
+    None,
+    "export of --workdir: these alone, in a form: lora=uno (or diffusers, astra), dsm=astra (or xverse)",
 )
 
 
@@ -131,8 +138,14 @@ def export(argv: Sequence[str]) -> None:
         raise UserError("--workdir and --source exclude each other")
     if _FORMAT.value == "orbax" or (_FORMAT.value == "pretrained" and source):
         raise UserError(f"export of --source writes --format={' or --format='.join(FORMATS)}; see import for orbax")
+    forms = _adapter_forms()
+    if forms and source:
+        raise UserError("--adapters are written of a training run: give --workdir in place of --source")
     jax.config.update("jax_platforms", "cpu")  # a run may be using the accelerator's memory
-    if source:
+    if forms:
+        files = export_adapters(workdir or "", out, make_objective, forms, _DTYPE.value or "")
+        print("\n".join(map(str, files)))
+    elif source:
         _publish(source, out)
     elif _FORMAT.value == "pretrained":
         step = export_workdir(workdir or "", out, make_objective, _DTYPE.value or "")
@@ -143,6 +156,18 @@ def export(argv: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory(dir=beside, prefix=".export.") as folder:
             export_workdir(workdir or "", f"{folder}/pretrained", make_objective, _DTYPE.value or "")
             _publish(f"{folder}/pretrained", out)
+
+
+def _adapter_forms() -> dict[str, str]:
+    """Part -> form of --adapters; raises `UserError` for anything but part=form."""
+    forms: dict[str, str] = {}
+    for text in _ADAPTERS.value or ():
+        part, _, form = text.partition("=")
+        if form not in FORMS.get(part, ()):
+            known = ", ".join(f"{part}={form}" for part, forms in FORMS.items() for form in forms)
+            raise UserError(f"--adapters: {text!r} is not one of {known}")
+        forms[part] = form
+    return forms
 
 
 def _publish(folder: str, out: str) -> None:

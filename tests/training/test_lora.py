@@ -3,7 +3,10 @@
 import ast
 import dataclasses
 import json
+import pathlib
 import re
+import subprocess
+import sys
 
 import grain
 import jax
@@ -26,6 +29,7 @@ from astra_jax.training.state import abstract_state, create_state
 from astra_jax.training.step import make_step
 from astra_jax.weights.pretrained import load_pretrained, save_pretrained
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRAINED = "^(lora|dsm)/"
 MODEL = c.ModelConfig(
     transformer=c.TransformerConfig(
@@ -153,6 +157,16 @@ def test_adapters_come_out_alone(finished, tmp_path):
     forms = {"lora": "uno", "dsm": "astra"}
     files = export_adapters(workdir, tmp_path, AstraObjective, forms)
     assert [file.name for file in files] == ["dit_lora.safetensors", "dsm.safetensors"]
+    command = [
+        sys.executable,
+        "-m",
+        "astra_jax.weights",
+        "export",
+        f"--workdir={workdir}",
+        f"--out={tmp_path / 'again'}",
+    ]
+    subprocess.run([*command, "--adapters=lora=uno"], check=True, cwd=ROOT, timeout=280)
+    assert (tmp_path / "again" / "dit_lora.safetensors").read_bytes() == files[0].read_bytes()
     lora, dsm = (load_file(file) for file in files)
     up = lora["single_blocks.1.processor.qkv_lora.up.weight"]
     np.testing.assert_array_equal(up, np.asarray(state.ema["lora"]["single_blocks"]["linear1"]["b"][1]).T)
