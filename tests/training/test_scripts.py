@@ -55,7 +55,7 @@ def test_train_resume_and_export(tmp_path):
     run = tmp_path / "run"
     command = ["train.py", CONFIG, f"--workdir={run}", *TINY]
     command += [f"--config.data.dir={tmp_path / 'tfds'}", "--config.data.source=puppets/small"]
-    command += ["--config.train.optimizer.schedule=constant"]
+    command += ["--config.train.optimizer.schedule=constant", "--config.train.optimizer.learning_rate=0.001"]
     first = start(*command, "--config.train.steps=2")
     assert first.returncode == 0, first.stderr
     assert "from step 0 to 2" in first.stdout
@@ -65,7 +65,9 @@ def test_train_resume_and_export(tmp_path):
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
     assert [p.name for p in sorted((run / "samples").iterdir())] == ["step_0000002.png", "step_0000004.png"]
-    other = start(*command, "--config.train.steps=6", "--config.train.optimizer.learning_rate=0.5")
+    other = start(
+        *command, "--config.train.steps=6", "--config.train.optimizer.learning_rate=0.5"
+    )  # the last one counts
     assert other.returncode == 2
     assert "train.optimizer.learning_rate: 0.001 -> 0.5" in other.stderr
     out = tmp_path / "out"
