@@ -19,12 +19,15 @@ AUTOENCODER: Rules = (
 
 ASTRA: Rules = (
     *AUTOENCODER,
-    (r"(^|/)(transformer|t5|clip_text|clip_vision)" + _SCANNED + r"([^/]+/)*kernel$", fsdp(first=1)),
-    (r"(^|/)(transformer|clip_vision)/(?!double_blocks/|single_blocks/|layers/)([^/]+/)+kernel$", fsdp()),
+    (r"(^|/)(transformer|t5|clip_text|clip_vision|siglip_vision)" + _SCANNED + r"([^/]+/)*kernel$", fsdp(first=1)),
+    (r"(^|/)(transformer|clip_vision|siglip_vision)/(?!double_blocks/|single_blocks/|layers/)([^/]+/)+kernel$", fsdp()),
     (r"(^|/)dsm/([^/]+/)*kernel$", fsdp()),
     (r"(^|/)(t5|clip_text)/embedding/embedding$", fsdp()),
-    (r"(^|/)(transformer|dsm|t5|clip_text|clip_vision)/([^/]+/)*(bias|scale)$", PartitionSpec()),
-    (r"(^|/)(t5/relative_bias|clip_text/positions|clip_vision/(positions|class_token))$", PartitionSpec()),
+    (r"(^|/)(transformer|dsm|t5|clip_text|clip_vision|siglip_vision)/([^/]+/)*(bias|scale)$", PartitionSpec()),
+    (
+        r"(^|/)(t5/relative_bias|clip_text/positions|clip_vision/class_token|(clip|siglip)_vision/positions)$",
+        PartitionSpec(),
+    ),
 )
 
 

@@ -1,13 +1,15 @@
 import re
 
 import jax
+import jax.numpy as jnp
 import pytest
 
-from astra_jax.config import Config, MeshConfig
+from astra_jax.config import Config, DsmConfig, LoraConfig, MeshConfig, ModelConfig
+from astra_jax.models.image_encoder import image_encoder
 from astra_jax.params import flatten
 from astra_jax.training.astra_objective import AstraObjective
 from astra_jax.training.autoencoder_objective import AutoencoderObjective
-from astra_jax.training.mesh import make_mesh, shardings
+from astra_jax.training.mesh import make_mesh, match_rule, shardings
 from astra_jax.training.optimizer import make_optimizer
 from astra_jax.training.state import abstract_state
 
@@ -37,3 +39,22 @@ def test_moments_are_placed_like_their_parameters():
     for copy in (state.ema, state.opt_state[1][0].mu, state.opt_state[1][0].nu):
         assert jax.tree.map(lambda x: x.sharding, copy) == expected
     assert state.rng.sharding.is_fully_replicated
+
+
+def test_tables_cover_siglip_beside_the_lora():
+    """SigLIP's encoder at full size: every leaf by one rule, matrices split over fsdp, layers whole."""
+    objective = AstraObjective(Config(model=ModelConfig(dsm=DsmConfig(encoder="siglip"), lora=LoraConfig(rank=512))))
+    encoder = image_encoder(objective.config.model, jnp.float32)
+    size = objective.config.model.image_encoder.image_size
+    tree = jax.eval_shape(encoder.module.init, jax.random.key(0), jnp.zeros((1, size, size, 3)))["params"]
+    flat = flatten({encoder.name: tree})
+    assert len(flat) == 21
+    for path in flat:
+        match_rule(path, objective.rules)
+    mesh = make_mesh(MeshConfig(data=1, fsdp=8))
+    placed = flatten(shardings({encoder.name: tree}, objective.rules, mesh))
+    local = {path: placed[path].shard_shape(leaf.shape) for path, leaf in flat.items()}
+    assert local["siglip_vision/layers/fc1/kernel"] == (27, 1152, 4304 // 8)
+    assert local["siglip_vision/layers/q/kernel"] == (27, 1152 // 8, 1152)
+    assert local["siglip_vision/patches/kernel"] == (14, 14, 3, 1152 // 8)
+    assert local["siglip_vision/positions"] == (729, 1152)
