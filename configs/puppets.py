@@ -13,7 +13,7 @@ Two stages share this file; the second reads the first one's autoencoder, frozen
 Expected on two CPU cores with GLIBC_TUNABLES=glibc.malloc.hugetlb=1: the autoencoder reaches 24.1 dB (latents drawn
 with their noise) after 3,600 steps, 20 minutes with a device a core (XLA_FLAGS=--xla_force_host_platform_device_count=2
 NPROC=4); the latents take 5 minutes; the model takes 0.53 s a step and reaches a loss of 0.55 after 7,200 steps (70
-minutes). Places follow the words, people stand in their poses, people wear some of their colours; looks are rough still.
+minutes). Places follow the words, people stand in their poses and wear some of their colours; looks are rough.
 """
 
 import ml_collections
