@@ -33,6 +33,8 @@ $(VENV)/.test: $(VENV)/.runtime
 
 $(VENV)/.parity: $(VENV)/.test
 	$(INSTALL) --editable '.[parity]'
+	# Only its file with CLIP's vocabulary is read; the torchvision that it asks for does not go with every torch.
+	$(INSTALL) --no-deps open_clip_torch
 	touch $@
 
 clean:
