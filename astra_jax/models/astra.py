@@ -14,6 +14,7 @@ from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from astra_jax.config import ModelConfig
+from astra_jax.errors import UserError
 from astra_jax.models import autoencoder, lora
 from astra_jax.models.clip import ClipTextEncoder, ClipVisionEncoder, clip_normalise
 from astra_jax.models.conditions import AnyArray, Conditions
@@ -74,6 +75,10 @@ class Astra:
     """The model: holds only its config, every method is a pure function of parameters and arrays."""
 
     config: ModelConfig
+
+    def __post_init__(self):
+        if self.config.dsm.encoder != "clip":
+            raise UserError(f"dsm.encoder {self.config.dsm.encoder!r} is not connected to the adapter yet: set 'clip'")
 
     @property
     def dtype(self) -> Any:

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from astra_jax.models.astra import patchify, unpatchify
+from astra_jax.config import DsmConfig, ModelConfig
+from astra_jax.errors import UserError
+from astra_jax.models.astra import Astra, patchify, unpatchify
 
 CANVAS = (4, 4)  # latents: 8 x 8 pixels, 2 x 2 tokens
 
@@ -33,6 +35,11 @@ def test_patchify_by_hand():
 
 def test_parts(params):
     assert set(params) == {"transformer", "dsm", "autoencoder", "t5", "clip_text", "clip_vision"}
+
+
+def test_an_image_encoder_that_nothing_reads_is_refused():
+    with pytest.raises(UserError, match="dsm.encoder 'siglip' is not connected"):
+        Astra(ModelConfig(dsm=DsmConfig(encoder="siglip")))
 
 
 def test_sequence(tiny, params, inputs):
