@@ -10,12 +10,11 @@ import os
 import pathlib
 from typing import Any
 
-import numpy as np
 from tokenizers import Tokenizer, pre_tokenizers
 
 from astra_jax.config import ModelConfig
 from astra_jax.errors import UserError
-from astra_jax.inputs.tokenizer import END, MAX_FILE_BYTES, MAX_TEXT, PAD, Tokens, clean
+from astra_jax.inputs.tokenizer import END, MAX_FILE_BYTES, PAD, Tokens, fixed_length
 
 CLIP_FOLDER, T5_FOLDER = "tokenizer", "tokenizer_2"
 # One set of each must be there. transformers can read T5's spiece.model too, but needs sentencepiece for it.
@@ -59,34 +58,17 @@ class PublishedTokenizer:
 
     def clip(self, text: str, length: int) -> Tokens:
         """Ids [length]: start, tokens, end, then the tokenizer's own pad id. A longer text is cut before the end."""
-        return _fixed(self.clip_tokenizer, text, length, (self.clip_start,), (self.clip_end,), self.clip_pad)
+        return fixed_length(self.clip_tokenizer, text, length, (self.clip_start,), (self.clip_end,), self.clip_pad)
 
     def phrase(self, text: str, length: int) -> Tokens:
         """Ids [length]: T5's tokens, zeros; no end token. A longer text is cut and `truncated` is set."""
         return self._t5(text, length, ())
 
     def _t5(self, text: str, length: int, after: tuple[int, ...]) -> Tokens:
-        tokens = _fixed(self.t5_tokenizer, text, length, (), after, PAD)
+        tokens = fixed_length(self.t5_tokenizer, text, length, (), after, PAD)
         # A lone space before a word is no part of the word (XVerse drops it from a subject's tokens).
         tokens.spans[tokens.ids == self.t5_tokenizer.token_to_id(_SPACE)] = 0
         return tokens
-
-
-def _fixed(
-    tokenizer: Tokenizer, text: str, length: int, before: tuple[int, ...], after: tuple[int, ...], pad: int
-) -> Tokens:
-    room = length - len(before) - len(after)
-    if room < 0:
-        raise ValueError(f"a sequence of {length} tokens has no room for its special tokens")
-    encoding = tokenizer.encode(clean(text)[:MAX_TEXT], add_special_tokens=False)
-    inner = encoding.ids[:room]
-    ids = np.full(length, pad, np.int32)
-    spans = np.zeros((length, 2), np.int32)
-    sequence = (*before, *inner, *after)
-    ids[: len(sequence)] = sequence
-    if inner:
-        spans[len(before) : len(before) + len(inner)] = encoding.offsets[:room]
-    return Tokens(ids, spans, len(encoding.ids) > room or len(text) > MAX_TEXT)
 
 
 def _plain(tokenizer: Any) -> Tokenizer:
@@ -95,12 +77,6 @@ def _plain(tokenizer: Any) -> Tokenizer:
     plain.no_truncation()
     plain.no_padding()
     return plain
-
-
-def is_published(folder: str | os.PathLike[str]) -> bool:
-    """Whether `folder` has the two folders of tokenizers that FLUX.1 is published with."""
-    folder = pathlib.Path(folder).expanduser()
-    return (folder / CLIP_FOLDER).is_dir() and (folder / T5_FOLDER).is_dir()
 
 
 def load_published_tokenizer(folder: str | os.PathLike[str], config: ModelConfig | None = None) -> PublishedTokenizer:

@@ -73,34 +73,42 @@ class PromptTokenizer:
 
     def t5(self, text: str, length: int) -> Tokens:
         """Ids [length]: tokens, </s>, zeros. A longer text is cut before the </s> and `truncated` is set."""
-        return self._fixed(text, length, (), (END,), PAD)
+        return fixed_length(self.tokenizer, text, length, (), (END,), PAD)
 
     def clip(self, text: str, length: int) -> Tokens:
         """Ids [length]: start, tokens, then only end-of-text. A longer text is cut and `truncated` is set."""
-        return self._fixed(text, length, (self.vocab_size - 2,), (self.vocab_size - 1,), self.vocab_size - 1)
+        start, end = self.vocab_size - 2, self.vocab_size - 1
+        return fixed_length(self.tokenizer, text, length, (start,), (end,), end)
 
     def phrase(self, text: str, length: int) -> Tokens:
         """Ids [length]: tokens, zeros; no end token. A longer text is cut and `truncated` is set."""
-        return self._fixed(text, length, (), (), PAD)
+        return fixed_length(self.tokenizer, text, length, (), (), PAD)
 
     def decode(self, ids: Sequence[int] | Int[np.ndarray, "L"]) -> str:
         """The text of ids; the four special ids say nothing. Bytes that are no UTF-8 become U+FFFD."""
         specials = {PAD, END, self.vocab_size - 2, self.vocab_size - 1}
         return self.tokenizer.decode([int(i) for i in ids if int(i) not in specials])
 
-    def _fixed(self, text: str, length: int, before: tuple[int, ...], after: tuple[int, ...], pad: int) -> Tokens:
-        room = length - len(before) - len(after)
-        if room < 0:
-            raise ValueError(f"a sequence of {length} tokens has no room for its special tokens")
-        encoding = self.tokenizer.encode(clean(text)[:MAX_TEXT], add_special_tokens=False)
-        inner, offsets = encoding.ids[:room], encoding.offsets[:room]
-        ids = np.full(length, pad, np.int32)
-        spans = np.zeros((length, 2), np.int32)
-        sequence = (*before, *inner, *after)
-        ids[: len(sequence)] = sequence
-        if inner:
-            spans[len(before) : len(before) + len(inner)] = offsets
-        return Tokens(ids, spans, len(encoding.ids) > room or len(text) > MAX_TEXT)
+
+def fixed_length(
+    tokenizer: Tokenizer, text: str, length: int, before: tuple[int, ...], after: tuple[int, ...], pad: int
+) -> Tokens:
+    """Ids [length]: `before`, the text's tokens cut to the room there is, `after`, then `pad`.
+
+    Raises ValueError for a length without room for `before` and `after`.
+    """
+    room = length - len(before) - len(after)
+    if room < 0:
+        raise ValueError(f"a sequence of {length} tokens has no room for its special tokens")
+    encoding = tokenizer.encode(clean(text)[:MAX_TEXT], add_special_tokens=False)
+    inner, offsets = encoding.ids[:room], encoding.offsets[:room]
+    ids = np.full(length, pad, np.int32)
+    spans = np.zeros((length, 2), np.int32)
+    sequence = (*before, *inner, *after)
+    ids[: len(sequence)] = sequence
+    if inner:
+        spans[len(before) : len(before) + len(inner)] = offsets
+    return Tokens(ids, spans, len(encoding.ids) > room or len(text) > MAX_TEXT)
 
 
 def clean(text: str) -> str:

@@ -19,7 +19,7 @@ from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten
 from astra_jax.weights.importing import Progress, load_published
 from astra_jax.weights.lora_naming import peft_naming, uno_naming
-from astra_jax.weights.mapping import Naming, one, published_shapes, save_layer
+from astra_jax.weights.mapping import Naming, naming_shapes, one, save_layer
 from astra_jax.weights.peft import PeftTensors, is_peft
 from astra_jax.weights.pretrained import DTYPES
 from astra_jax.weights.sources import PathLike
@@ -87,9 +87,7 @@ def save_adapter(
         raise UserError(f"the dtype of saved weights must be {', '.join(DTYPES)}, not {dtype!r}")
     naming = make_naming(part, form, config, params)
     leaves = flatten(params)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, leaf in naming.items():
-        shapes |= published_shapes(leaf, tuple(leaves[name].shape))
+    shapes = naming_shapes(naming, leaves)
     extra = xverse_extra(config.dsm) if form == "xverse" else {}
     scale = 1.0 if part == "dsm" or form == "astra" else config.lora.scale
     chunks = _chunks(naming, leaves, scale, shapes)

@@ -16,7 +16,7 @@ from astra_jax.config import ModelConfig
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten
 from astra_jax.weights.importing import Progress, check_published, own_naming
-from astra_jax.weights.mapping import Leaf, published_shapes, save_layer
+from astra_jax.weights.mapping import Leaf, naming_shapes, save_layer
 from astra_jax.weights.published import FORMATS, Table, tables
 from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import Tensors
@@ -79,10 +79,7 @@ def _write_part(
     dtype: Any,
     progress: Progress | None,
 ) -> None:
-    leaves = flatten(abstract)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, leaf in table.naming.items():
-        shapes |= published_shapes(leaf, tuple(leaves[name].shape))
+    shapes = naming_shapes(table.naming, flatten(abstract))
 
     def chunks() -> Iterator[Shaped[np.ndarray, "..."]]:
         for name, leaf in table.naming.items():

@@ -18,7 +18,7 @@ from jaxtyping import Array, Shaped
 from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten, unflatten
-from astra_jax.weights.mapping import Leaf, Naming, load_layers, one, published_names, published_shapes
+from astra_jax.weights.mapping import Leaf, Naming, load_layers, naming_shapes, one, published_names
 from astra_jax.weights.pretrained import DTYPES, WEIGHTS, find_pretrained, save_stream
 from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import READABLE, Tensors, open_tensors, some
@@ -37,9 +37,7 @@ def check_published(tensors: Tensors, naming: Naming, abstract: Params, unread: 
     leaves = flatten(abstract)
     if set(leaves) != set(naming):
         raise ValueError(f"the naming and the tree differ in {sorted(set(leaves) ^ set(naming))}")
-    want: dict[str, tuple[int, ...]] = {}
-    for path, leaf in naming.items():
-        want |= published_shapes(leaf, leaves[path].shape)
+    want = naming_shapes(naming, leaves)
     have = tensors.entries
     both = sorted(set(want) & set(have))
     unknown = sorted(name for name in set(have) - set(want) if not (unread and re.fullmatch(unread, name)))

@@ -8,7 +8,8 @@ axis. PyTorch keeps linear weights as [out, in] and convolutions as [out, in, he
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -108,6 +109,14 @@ def published_shapes(leaf: Leaf, shape: tuple[int, ...]) -> dict[str, tuple[int,
     layer = np.broadcast_to(np.zeros((), np.int8), shape[1:] if leaf.stacked else shape)  # takes no memory
     parts = [part.shape for part in save_layer(leaf, 0, layer).values()]
     return {name: part for names in leaf.layers for name, part in zip(names, parts, strict=True)}
+
+
+def naming_shapes(naming: Naming, leaves: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """`published_shapes` of all leaves; `leaves` has an array or its shape under every path of `naming`."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path, leaf in naming.items():
+        shapes |= published_shapes(leaf, tuple(leaves[path].shape))
+    return shapes
 
 
 def published_names(naming: Naming) -> list[str]:

@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -22,13 +23,12 @@ from safetensors import SafetensorError, safe_open
 from astra_jax.config import Config, from_config_dict, to_dict
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten, unflatten
+from astra_jax.weights.sources import PathLike
+from astra_jax.weights.tensors import READABLE, some
 from astra_jax.weights.writing import Chunks, write_safetensors
-
-PathLike = str | os.PathLike[str]
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float32": np.float32}
-_READABLE = ("BF16", "F16", "F32")
 _MAX_CONFIG_BYTES = 1 << 20
 _MAX_NAME = 512
 
@@ -140,8 +140,8 @@ def _load_weights(path: pathlib.Path) -> Params:
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118 - not a dict
                 kind = file.get_slice(name).get_dtype()
-                if kind not in _READABLE:
-                    raise UserError(f"{path}: {_short(name)} is {kind}; weights must be {', '.join(_READABLE)}")
+                if kind not in READABLE:
+                    raise UserError(f"{path}: {_short(name)} is {kind}; weights must be {', '.join(READABLE)}")
                 flat[name] = file.get_tensor(name).astype(np.float32)
                 if not np.isfinite(flat[name]).all():
                     raise UserError(f"{path}: {_short(name)} has values that are NaN or infinite: get it again")
@@ -165,33 +165,35 @@ def check_tree(params: Params, abstract: Params, source: PathLike = "the weights
     problems = []
     for text, names in (("missing", set(want) - set(have)), ("unknown", set(have) - set(want))):
         if names:
-            problems.append(f"{len(names)} {text} ({_some(sorted(names))})")
+            problems.append(f"{len(names)} {text} ({some(sorted(names), limit=4)})")
     shapes = [
         f"{name} {tuple(have[name].shape)}, not {tuple(want[name].shape)}"
         for name in sorted(set(have) & set(want))
         if have[name].shape != want[name].shape
     ]
     if shapes:
-        problems.append(f"{len(shapes)} of another shape ({_some(shapes, '; ')})")
+        problems.append(f"{len(shapes)} of another shape ({some(shapes, '; ', limit=4)})")
     if problems:
         raise UserError(f"{source} do not fit this model: {', '.join(problems)}")
 
 
-def _some(names: list[str], separator: str = ", ", limit: int = 4) -> str:
-    return separator.join(names[:limit]) + (f"{separator}..." if len(names) > limit else "")
-
-
 def fingerprint(folder: PathLike) -> str:
-    """A hash of the size, the header and samples of model.safetensors: cheap for any size, changes with retraining."""
-    path = find_pretrained(folder) / WEIGHTS
-    size = path.stat().st_size
-    digest = hashlib.sha256(struct.pack("<Q", size))
+    """`fingerprint_files` of a folder's model.safetensors."""
+    return fingerprint_files([find_pretrained(folder) / WEIGHTS])
+
+
+def fingerprint_files(files: Iterable[pathlib.Path]) -> str:
+    """A hash of sizes, headers and samples of files: cheap for any size, changes with retraining."""
+    digest = hashlib.sha256()
     block, samples = 1 << 16, 64
-    with path.open("rb") as file:
-        digest.update(file.read(1 << 20))
-        for index in range(samples):
-            file.seek(max(0, (size - block) * index // (samples - 1)))
-            digest.update(file.read(block))
+    for path in files:
+        size = path.stat().st_size
+        digest.update(struct.pack("<Q", size))
+        with path.open("rb") as file:
+            digest.update(file.read(1 << 20))
+            for index in range(samples):
+                file.seek(max(0, (size - block) * index // (samples - 1)))
+                digest.update(file.read(block))
     return digest.hexdigest()
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import pathlib
-import struct
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,12 +16,12 @@ from astra_jax.errors import UserError
 from astra_jax.params import Params
 from astra_jax.weights.adapters import load_adapter
 from astra_jax.weights.importing import check_published, load_published, total_bytes
+from astra_jax.weights.pretrained import fingerprint_files
 from astra_jax.weights.published import FOLDERS, find_table
 from astra_jax.weights.sources import PathLike, find_source
 from astra_jax.weights.tensors import Tensors
 
 ALWAYS = ("transformer", "autoencoder", "clip_text", "t5")  # the parts without which nothing can be drawn
-_BLOCK, _SAMPLES = 1 << 16, 64  # bytes, and pieces of a file that its fingerprint reads
 
 
 def parts_of(adapters: Mapping[str, PathLike]) -> tuple[str, ...]:
@@ -92,16 +90,3 @@ def load_folder(
                     opened[part], table.naming, abstract[part], dtype, where, bar.update, table.unread
                 )
     return params, fingerprint_files(file for source in sources for file in source.files)
-
-
-def fingerprint_files(files: Iterable[pathlib.Path]) -> str:
-    """A hash of the sizes of files and of pieces spread over each: cheap for any size, changes with retraining."""
-    digest = hashlib.sha256()
-    for path in files:
-        size = path.stat().st_size
-        digest.update(struct.pack("<Q", size))
-        with path.open("rb") as file:
-            for index in range(_SAMPLES):
-                file.seek(max(0, (size - _BLOCK) * index // (_SAMPLES - 1)))
-                digest.update(file.read(_BLOCK))
-    return digest.hexdigest()

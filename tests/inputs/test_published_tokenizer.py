@@ -11,7 +11,7 @@ from tokenizers import pre_tokenizers
 from astra_jax.config import ClipTextConfig, ModelConfig, T5Config, TransformerConfig
 from astra_jax.errors import UserError
 from astra_jax.inputs.placement import place
-from astra_jax.inputs.published_tokenizer import is_published, load_published_tokenizer
+from astra_jax.inputs.published_tokenizer import load_published_tokenizer
 from astra_jax.inputs.tokenizer import TextTokenizer
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -127,11 +127,6 @@ def test_fits_the_encoders(folder):
         load_published_tokenizer(folder, config(STOP + 1, size - 1))
     with pytest.raises(UserError, match="clip_text.vocab_size is 49408: they must be equal"):
         load_published_tokenizer(folder, config(49408, size))
-
-
-def test_is_published(folder, tmp_path):
-    assert is_published(folder)
-    assert not is_published(tmp_path)
 
 
 DAMAGE = {
