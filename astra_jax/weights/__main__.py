@@ -141,6 +141,8 @@ def export(argv: Sequence[str]) -> None:
     forms = _adapter_forms()
     if forms and source:
         raise UserError("--adapters are written of a training run: give --workdir in place of --source")
+    if forms and _FORMAT.present:
+        raise UserError("--adapters and --format exclude each other: an adapter's form stands in --adapters")
     jax.config.update("jax_platforms", "cpu")  # a run may be using the accelerator's memory
     if forms:
         files = export_adapters(workdir or "", out, make_objective, forms, _DTYPE.value or "")
@@ -166,6 +168,8 @@ def _adapter_forms() -> dict[str, str]:
         if form not in FORMS.get(part, ()):
             known = ", ".join(f"{part}={form}" for part, forms in FORMS.items() for form in forms)
             raise UserError(f"--adapters: {text!r} is not one of {known}")
+        if part in forms:
+            raise UserError(f"--adapters: {part} is asked for twice: write one form at a time")
         forms[part] = form
     return forms
 

@@ -197,6 +197,8 @@ def test_a_user_imports_inspects_and_exports(pretrained, tmp_path):
         (["import", "--config=configs/flux.py", "--source=configs", "--out=x"], "configs holds no .safetensors file"),
         (["export", "--source=pretrained/puppets", "--out=x"], "export of --source writes --format=diffusers"),
         (["export", "--workdir=x", "--out=y", "--adapters=t5=uno"], "'t5=uno' is not one of lora=uno, lora=diffusers"),
+        (["export", "--workdir=x", "--out=y", "--adapters=dsm=astra,dsm=xverse"], "dsm is asked for twice"),
+        (["export", "--workdir=x", "--out=y", "--adapters=lora=uno", "--format=diffusers"], "exclude each other"),
     ],
 )
 def test_mistakes_end_in_one_line(arguments, message):
