@@ -284,7 +284,10 @@ class SampleConfig:
     """Defaults of the sampler."""
 
     steps: int = 25
-    guidance: float = 4.0
+    guidance: float = 4.0  # the guidance input of a guidance-distilled model
+    cfg_scale: float = (
+        1.0  # classifier-free guidance; 1: off, else each step runs the model with and without conditions
+    )
     height: int = 512
     width: int = 512
 

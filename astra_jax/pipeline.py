@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from jaxtyping import Array, Float, Integer, UInt8
 
 from astra_jax.config import Config
 from astra_jax.errors import UserError
+from astra_jax.flow.guidance import classifier_free
 from astra_jax.flow.sampler import euler, initial_noise
 from astra_jax.flow.schedule import schedule
 from astra_jax.inputs.example import Example, Subject
@@ -28,7 +30,7 @@ from astra_jax.inputs.photos import load_photo, square
 from astra_jax.inputs.published_tokenizer import CLIP_FOLDER, T5_FOLDER, load_published_tokenizer
 from astra_jax.inputs.requests import Request
 from astra_jax.inputs.tokenizer import TextTokenizer, load_tokenizer
-from astra_jax.inputs.transforms import arrays, check_sizes, prepare, stack
+from astra_jax.inputs.transforms import DROP_ALL, arrays, check_sizes, prepare, stack
 from astra_jax.models.astra import PATCH, Astra, Inputs, unpatchify
 from astra_jax.params import Params
 from astra_jax.pose.database import PoseBank
@@ -182,16 +184,34 @@ class AstraPipeline:
         found = self._retriever.retrieve([request.prompt], [count], size)[0]
         return Pose(people=found[0].people, retrieved=found[0])
 
-    def draw(self, ready: Sequence[Ready], steps: int | None = None, batch_size: int = BATCH_SIZE) -> Iterator[Result]:
+    def _without_conditions(self, inputs: Inputs) -> Inputs:
+        """What a batch becomes in training when its examples lose all their conditions; the guidance input stays."""
+        batch, height, width, _ = inputs.pose.shape
+        nothing = prepare(Example("", (), None, (height, width)), self.config, (height, width))
+        fields, _ = arrays(nothing, self.config, self.tokenizer, 0.0, DROP_ALL)
+        return stack([fields] * batch).replace(guidance=inputs.guidance)
+
+    def draw(
+        self,
+        ready: Sequence[Ready],
+        steps: int | None = None,
+        batch_size: int = BATCH_SIZE,
+        cfg_scale: float | None = None,
+    ) -> Iterator[Result]:
         """Draws all pictures of prepared requests of one size, in order, `batch_size` at a time.
 
         A picture depends on its request, seed and index; other pictures of the batch do not change it (beyond the last
         bit of a float where batch sizes differ). A last batch that is not full is padded, so that it needs no program
-        of its own. Raises `UserError` for fewer than one step.
+        of its own. With a `cfg_scale` other than 1 (default: the config's) every step runs the model twice, the second
+        time without prompt, pose and subjects, and goes further away from that. Raises `UserError` for fewer than one
+        step and a scale that is no positive number.
         """
         steps = self.config.sample.steps if steps is None else steps
         if steps < 1:
             raise UserError(f"at least one step is needed, not {steps}")
+        cfg_scale = self.config.sample.cfg_scale if cfg_scale is None else cfg_scale
+        if not 0 < cfg_scale < math.inf:
+            raise UserError(f"cfg_scale must be a positive number (1: no classifier-free guidance), not {cfg_scale}")
         if batch_size < 1:
             raise UserError(f"a batch holds at least one picture, not {batch_size}")
         jobs = [(one, index) for one in ready for index in range(one.request.num_images)]
@@ -200,9 +220,10 @@ class AstraPipeline:
             batch = jobs[start : start + batch_size]
             padded = batch + [batch[-1]] * (batch_size - len(batch))
             inputs = stack([one.fields for one, _ in padded])
+            without = None if cfg_scale == 1 else self._without_conditions(inputs)
             seeds = np.array([one.request.seed for one, _ in padded], np.uint32)
             indices = np.array([index for _, index in padded], np.uint32)
-            pictures = np.asarray(_draw(self.model, steps, self.params, inputs, seeds, indices))
+            pictures = np.asarray(_draw(self.model, steps, self.params, inputs, seeds, indices, without, cfg_scale))
             for picture, (one, index) in zip(pictures, batch, strict=False):
                 yield Result(picture, one, index)
 
@@ -212,9 +233,11 @@ class AstraPipeline:
         steps: int | None = None,
         size: tuple[int, int] | None = None,
         guidance: float | None = None,
+        cfg_scale: float | None = None,
     ) -> list[Result]:
         """Prepares and draws requests; raises `UserError` for the first that is wrong."""
-        return list(self.draw([self.prepare(request, size, guidance) for request in requests], steps))
+        ready = [self.prepare(request, size, guidance) for request in requests]
+        return list(self.draw(ready, steps, cfg_scale=cfg_scale))
 
 
 def _load_bank(folder: str | os.PathLike[str] | None) -> PoseBank | None:
@@ -229,11 +252,22 @@ def _draw(
     inputs: Inputs,
     seeds: Integer[Array | np.ndarray, " B"],
     indices: Integer[Array | np.ndarray, " B"],
+    without: Inputs | None,
+    cfg_scale: Float[Array, ""] | float,
 ) -> UInt8[Array, "B H W 3"]:
-    """Encodes once, integrates the flow, decodes: one program for one size, number of steps and batch size."""
+    """Encodes once, integrates the flow, decodes: one program for one size, number of steps and batch size.
+
+    `without` holds the same batch without conditions, for classifier-free guidance; None: there is none.
+    """
     height, width = (side // model.downsampling for side in inputs.pose.shape[1:3])
     tokens = height * width // PATCH**2
-    conditions = model.encode(params, inputs, (height, width))
+    both = inputs if without is None else jax.tree.map(lambda *halves: jnp.concatenate(halves), inputs, without)
+    conditions = model.encode(params, both, (height, width))
     noise = initial_noise(jnp.asarray(seeds), jnp.asarray(indices), tokens, model.config.transformer.latent_dim)
-    x = euler(lambda x, t: model.velocity(params, x, t, conditions), noise, schedule(steps, tokens))
+
+    def velocity(x: Float[Array, "B L C"], t: Float[Array, " B"]) -> Float[Array, "B L C"]:
+        return model.velocity(params, x, t, conditions)
+
+    guided = velocity if without is None else classifier_free(velocity, jnp.asarray(cfg_scale))
+    x = euler(guided, noise, schedule(steps, tokens))
     return model.decode(params, unpatchify(x, height, width))

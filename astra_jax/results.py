@@ -28,9 +28,17 @@ class ResultWriter:
     Raises `UserError` if the folder cannot be written to.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], config: Config, weights: str, steps: int, guidance: float):
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        config: Config,
+        weights: str,
+        steps: int,
+        guidance: float,
+        cfg_scale: float,
+    ):
         self.folder = pathlib.Path(folder)
-        self._run = {"weights": weights, "steps": steps, "guidance": guidance}
+        self._run = {"weights": weights, "steps": steps, "guidance": guidance, "cfg_scale": cfg_scale}
         self._rows: list[tuple[Ready, list[np.ndarray]]] = []  # of the contact sheet
         self._current: Ready | None = None
         self._requests = 0

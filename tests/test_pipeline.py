@@ -2,12 +2,17 @@ import dataclasses
 import json
 import pathlib
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from astra_jax.errors import UserError
+from astra_jax.flow.sampler import initial_noise
 from astra_jax.inputs.requests import Request, SubjectRequest
+from astra_jax.inputs.transforms import stack
+from astra_jax.models.astra import PATCH, unpatchify
 from astra_jax.pipeline import AstraPipeline, people_asked_for
 
 BANK = pathlib.Path("data/pose_library/bank")
@@ -53,6 +58,41 @@ def test_a_picture_does_not_depend_on_its_batch(pipe, photo):
     alone = list(pipe.draw([pipe.prepare(asked[0])]))[0]
     assert np.abs(alone.picture.astype(int) - together[0].picture).max() <= 1
     assert np.abs(together[1].picture.astype(int) - together[2].picture).max() > 1
+
+
+def test_classifier_free_guidance_goes_away_from_the_empty_request(pipe, photo):
+    asked = request_of(photo)
+    ready, empty = pipe.prepare(asked), pipe.prepare(Request("", pose="none", seed=asked.seed))
+    height, width = (side // pipe.model.downsampling for side in ready.fields["pose"].shape[:2])
+    tokens = height * width // PATCH**2
+    noise = initial_noise(jnp.array([asked.seed]), jnp.array([0]), tokens, pipe.config.model.transformer.latent_dim)
+
+    def one_step(ready):
+        inputs = jax.tree.map(jnp.asarray, stack([ready.fields]))
+        conditions = pipe.model.encode(pipe.params, inputs, (height, width))
+        return noise - pipe.model.velocity(pipe.params, noise, jnp.ones(1), conditions)
+
+    x = 3 * one_step(ready) - 2 * one_step(empty)
+    expected = pipe.model.decode(pipe.params, unpatchify(x, height, width))[0]
+    (guided,) = pipe([asked], steps=1, cfg_scale=3.0)
+    assert np.abs(guided.picture.astype(int) - expected).max() <= 1
+    assert np.abs(guided.picture.astype(int) - pipe([asked], steps=1)[0].picture).max() > 1
+
+
+def test_the_config_can_switch_guidance_on(pipe, photo):
+    asked = [request_of(photo), request_of(photo, prompt="a man sitting", seed=9)]
+    sample = dataclasses.replace(pipe.config.sample, cfg_scale=2.0)
+    config = dataclasses.replace(pipe.config, sample=sample)
+    guided = AstraPipeline(config, pipe.params, pipe.tokenizer, pipe.bank)(asked)
+    for one, other, plain in zip(guided, pipe(asked, cfg_scale=2.0), pipe(asked), strict=True):
+        np.testing.assert_array_equal(one.picture, other.picture)
+        assert np.abs(one.picture.astype(int) - plain.picture).max() > 1
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.inf, np.nan])
+def test_guidance_must_be_a_positive_number(pipe, photo, scale):
+    with pytest.raises(UserError, match="cfg_scale must be a positive number"):
+        pipe([request_of(photo)], cfg_scale=scale)
 
 
 def test_every_input_changes_the_picture(pipe, photo, tmp_path):

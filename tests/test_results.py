@@ -24,7 +24,7 @@ def make_ready(prompt="a prompt", photos=(RED,), skeleton=BLUE):
 
 def test_files_and_manifest(tmp_path):
     first, second = make_ready(), make_ready("another", photos=(), skeleton=None)
-    writer = ResultWriter(tmp_path / "out", Config(), "abc", steps=7, guidance=2.0)
+    writer = ResultWriter(tmp_path / "out", Config(), "abc", steps=7, guidance=2.0, cfg_scale=1.5)
     for result in (Result(RED, first, 0), Result(BLUE, first, 1), Result(RED, second, 0)):
         writer.add(result)
     sheet = read(writer.finish())
@@ -45,6 +45,7 @@ def test_files_and_manifest(tmp_path):
         "weights": "abc",
         "steps": 7,
         "guidance": 2.0,
+        "cfg_scale": 1.5,
         "notes": ["a note"],
     }
     np.testing.assert_array_equal(read(tmp_path / "out" / "0000_1.png"), BLUE)
@@ -69,4 +70,4 @@ def test_odd_characters_do_not_stop_the_sheet():
 def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="choose a folder you can write to"):
-        ResultWriter(tmp_path / "file", Config(), "abc", 1, 1.0)
+        ResultWriter(tmp_path / "file", Config(), "abc", 1, 1.0, 1.0)

@@ -132,6 +132,8 @@ PROMPT = "--prompt=a man waving"
         ([PROMPT, "--steps=0"], "--steps must be at least 1"),
         ([PROMPT, "--height=33"], "height 33"),
         ([PROMPT, "--guidance=3"], "no guidance input"),
+        ([PROMPT, "--cfg_scale=0"], "--cfg_scale must be a positive number"),
+        ([PROMPT, "--cfg_scale=nan"], "--cfg_scale must be a positive number"),
         ([PROMPT, "--batch_size=0"], "--batch_size must be at least 1"),
         ([PROMPT, "--requests=x.jsonl"], "exclude each other"),
         (["--seed=3"], "--seed needs --prompt"),

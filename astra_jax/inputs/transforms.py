@@ -32,7 +32,7 @@ class Dropout(NamedTuple):
     identity: bool = False  # the adapter's offsets
 
 
-KEEP_ALL = Dropout()
+KEEP_ALL, DROP_ALL = Dropout(), Dropout(text=True, pose=True, references=True, identity=True)
 MAX_SIDE = 4096  # pixels of a canvas
 
 
