@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Integer, UInt8
 from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.flow.sampler import euler, initial_noise
-from astra_jax.flow.schedule import schedule
+from astra_jax.flow.schedule import schedule, shift_of
 from astra_jax.inputs.example import Example, Subject
 from astra_jax.inputs.photos import load_photo, square
 from astra_jax.inputs.published_tokenizer import CLIP_FOLDER, T5_FOLDER, load_published_tokenizer
@@ -124,14 +124,14 @@ class AstraPipeline:
         Args:
             config: its `model` must have the sizes of the weights.
             folder: with `transformer`, `vae`, `text_encoder`, `text_encoder_2`, `tokenizer` and `tokenizer_2`, and for
-                the adapter "dsm" also `image_encoder` (CLIP's).
+                the adapter "dsm" also `image_encoder` (CLIP's or SigLIP's, as `model.dsm.encoder` says).
             pose_bank: as in `from_pretrained`.
             adapters: "lora" or "dsm" -> its file in any of `weights.adapters.FORMS`; one that is not there costs
                 nothing and changes nothing.
 
         Raises `UserError` for folders and files that are missing, damaged, pickled or of another model.
         """
-        check_folder(folder, adapters, (CLIP_FOLDER, T5_FOLDER))
+        check_folder(folder, config.model, adapters, (CLIP_FOLDER, T5_FOLDER))
         tokenizer, bank = load_published_tokenizer(folder, config.model), _load_bank(pose_bank)
         abstract = jax.eval_shape(Astra(config.model).init, jax.random.key(0))
         params, weights = load_folder(folder, config.model, abstract, adapters, jnp.dtype(config.model.dtype))
@@ -190,6 +190,7 @@ class AstraPipeline:
         of its own. Raises `UserError` for fewer than one step.
         """
         steps = self.config.sample.steps if steps is None else steps
+        shift = self.config.sample.shift
         if steps < 1:
             raise UserError(f"at least one step is needed, not {steps}")
         if batch_size < 1:
@@ -202,7 +203,7 @@ class AstraPipeline:
             inputs = stack([one.fields for one, _ in padded])
             seeds = np.array([one.request.seed for one, _ in padded], np.uint32)
             indices = np.array([index for _, index in padded], np.uint32)
-            pictures = np.asarray(_draw(self.model, steps, self.params, inputs, seeds, indices))
+            pictures = np.asarray(_draw(self.model, steps, shift, self.params, inputs, seeds, indices))
             for picture, (one, index) in zip(pictures, batch, strict=False):
                 yield Result(picture, one, index)
 
@@ -221,10 +222,11 @@ def _load_bank(folder: str | os.PathLike[str] | None) -> PoseBank | None:
     return PoseBank.load(pathlib.Path(folder)) if folder else None
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _draw(
     model: Astra,
     steps: int,
+    shift: str,
     params: Params,
     inputs: Inputs,
     seeds: Integer[Array | np.ndarray, " B"],
@@ -235,5 +237,6 @@ def _draw(
     tokens = height * width // PATCH**2
     conditions = model.encode(params, inputs, (height, width))
     noise = initial_noise(jnp.asarray(seeds), jnp.asarray(indices), tokens, model.config.transformer.latent_dim)
-    x = euler(lambda x, t: model.velocity(params, x, t, conditions), noise, schedule(steps, tokens))
+    times = schedule(steps, shift_of(tokens, shift))
+    x = euler(lambda x, t: model.velocity(params, x, t, conditions), noise, times)
     return model.decode(params, unpatchify(x, height, width))
