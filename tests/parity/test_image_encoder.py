@@ -72,7 +72,10 @@ def test_features_of_a_photo_are_transformers(folder, name, random_params, tmp_p
     write_config(folder / "tiny.py", encoder=name)
     config = load_config(folder / "tiny.py")
     abstract = jax.eval_shape(Astra(config.model).init, jax.random.key(0))
-    save_adapter(folder / "dsm.safetensors", "dsm", random_params(abstract["dsm"]), config.model, "astra")
+    dsm = random_params(abstract["dsm"])
+    for resampler in dsm.values():  # offsets large enough that those of two words show in the picture
+        resampler["out_norm"] = jax.tree.map(lambda leaf: 30 * leaf, resampler["out_norm"])
+    save_adapter(folder / "dsm.safetensors", "dsm", dsm, config.model, "astra")
     adapters = {"dsm": folder / "dsm.safetensors"}
 
     pipe = AstraPipeline.from_published(config, folder / "FLUX.1-tiny", adapters=adapters)
@@ -90,8 +93,8 @@ def test_features_of_a_photo_are_transformers(folder, name, random_params, tmp_p
 
     # The encoder of the other name is one line that says what to do.
     other = {"clip": "siglip", "siglip": "clip"}[name]
-    dsm = dataclasses.replace(config.model.dsm, encoder=other)
-    wrong = dataclasses.replace(config, model=dataclasses.replace(config.model, dsm=dsm))
+    chosen = dataclasses.replace(config.model.dsm, encoder=other)
+    wrong = dataclasses.replace(config, model=dataclasses.replace(config.model, dsm=chosen))
     with pytest.raises(UserError, match=f"set --config.model.dsm.encoder={name} or put") as caught:
         AstraPipeline.from_published(wrong, folder / "FLUX.1-tiny", adapters=adapters)
     assert "\n" not in str(caught.value)
