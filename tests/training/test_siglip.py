@@ -54,6 +54,7 @@ def make_batch(config, size=2):
     return Batch(target=moments(canvas, canvas), inputs=inputs)
 
 
+@pytest.mark.slow
 def test_the_default_size_trains_with_siglip(config):
     """A step against the gradient lowers the loss, and the gradient reaches the encoder through the adapter."""
     objective = AstraObjective(config)
