@@ -172,8 +172,8 @@ class ModelConfig:
     autoencoder: AutoencoderConfig = AutoencoderConfig()
     t5: T5Config = T5Config()
     clip_text: ClipTextConfig = ClipTextConfig()
-    clip_vision: ClipVisionConfig = ClipVisionConfig()
-    siglip_vision: SiglipVisionConfig = SiglipVisionConfig()  # read where dsm.encoder is "siglip"
+    clip_vision: ClipVisionConfig = ClipVisionConfig()  # a part of the model where dsm.encoder is "clip"
+    siglip_vision: SiglipVisionConfig = SiglipVisionConfig()  # in its place where dsm.encoder is "siglip"
     dsm: DsmConfig = DsmConfig()
     lora: LoraConfig = LoraConfig()
     positions: str = "europe"  # "europe" (the method), "unope" or "rope" (its ablations)
@@ -201,8 +201,13 @@ class ModelConfig:
             raise UserError(f"model.dtype must be 'bfloat16', 'float16' or 'float32', not {self.dtype!r}")
 
     @property
+    def image_encoder_part(self) -> str:
+        """Which part of the model is the encoder whose tokens the adapter reads: "clip_vision" or "siglip_vision"."""
+        return f"{self.dsm.encoder}_vision"
+
+    @property
     def image_encoder(self) -> ClipVisionConfig | SiglipVisionConfig:
-        """The config of the encoder whose tokens the adapter reads (`dsm.encoder`)."""
+        """The sizes of that encoder."""
         return self.siglip_vision if self.dsm.encoder == "siglip" else self.clip_vision
 
 
@@ -263,7 +268,7 @@ class TrainConfig:
     steps: int = 100_000
     batch_size: int = 16
     optimizer: OptimizerConfig = OptimizerConfig()
-    timesteps: str = "uniform"  # before the resolution shift: "uniform" or "logit_normal"
+    timesteps: str = "uniform"  # before the shift by resolution, which training always has: or "logit_normal"
     guidance: float = 1.0  # the value of the guidance input in training
     kl_weight: float = 1e-6  # autoencoder only
     seed: int = 0
@@ -290,6 +295,11 @@ class SampleConfig:
     )
     height: int = 512
     width: int = 512
+    shift: str = "resolution"  # of the sampler's times: "resolution" (FLUX.1-dev) or "none" (FLUX.1-schnell)
+
+    def __post_init__(self):
+        if self.shift not in ("resolution", "none"):
+            raise UserError(f"sample.shift must be 'resolution' or 'none', not {self.shift!r}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.flow.guidance import classifier_free
 from astra_jax.flow.sampler import euler, initial_noise
-from astra_jax.flow.schedule import schedule
+from astra_jax.flow.schedule import schedule, shift_of
 from astra_jax.inputs.example import Example, Subject
 from astra_jax.inputs.photos import load_photo, square
 from astra_jax.inputs.published_tokenizer import CLIP_FOLDER, T5_FOLDER, load_published_tokenizer
@@ -126,14 +126,14 @@ class AstraPipeline:
         Args:
             config: its `model` must have the sizes of the weights.
             folder: with `transformer`, `vae`, `text_encoder`, `text_encoder_2`, `tokenizer` and `tokenizer_2`, and for
-                the adapter "dsm" also `image_encoder` (CLIP's).
+                the adapter "dsm" also `image_encoder` (CLIP's or SigLIP's, as `model.dsm.encoder` says).
             pose_bank: as in `from_pretrained`.
             adapters: "lora" or "dsm" -> its file in any of `weights.adapters.FORMS`; one that is not there costs
                 nothing and changes nothing.
 
         Raises `UserError` for folders and files that are missing, damaged, pickled or of another model.
         """
-        check_folder(folder, adapters, (CLIP_FOLDER, T5_FOLDER))
+        check_folder(folder, config.model, adapters, (CLIP_FOLDER, T5_FOLDER))
         tokenizer, bank = load_published_tokenizer(folder, config.model), _load_bank(pose_bank)
         abstract = jax.eval_shape(Astra(config.model).init, jax.random.key(0))
         params, weights = load_folder(folder, config.model, abstract, adapters, jnp.dtype(config.model.dtype))
@@ -220,10 +220,12 @@ class AstraPipeline:
             batch = jobs[start : start + batch_size]
             padded = batch + [batch[-1]] * (batch_size - len(batch))
             inputs = stack([one.fields for one, _ in padded])
+            height, width = (side // self.model.downsampling for side in inputs.pose.shape[1:3])
+            times = schedule(steps, shift_of(height * width // PATCH**2, self.config.sample.shift))
             without = None if cfg_scale == 1 else self._without_conditions(inputs)
             seeds = np.array([one.request.seed for one, _ in padded], np.uint32)
             indices = np.array([index for _, index in padded], np.uint32)
-            pictures = np.asarray(_draw(self.model, steps, self.params, inputs, seeds, indices, without, cfg_scale))
+            pictures = np.asarray(_draw(self.model, self.params, inputs, times, seeds, indices, without, cfg_scale))
             for picture, (one, index) in zip(pictures, batch, strict=False):
                 yield Result(picture, one, index)
 
@@ -244,12 +246,12 @@ def _load_bank(folder: str | os.PathLike[str] | None) -> PoseBank | None:
     return PoseBank.load(pathlib.Path(folder)) if folder else None
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=0)
 def _draw(
     model: Astra,
-    steps: int,
     params: Params,
     inputs: Inputs,
+    times: Float[Array | np.ndarray, " S"],
     seeds: Integer[Array | np.ndarray, " B"],
     indices: Integer[Array | np.ndarray, " B"],
     without: Inputs | None,
@@ -269,5 +271,5 @@ def _draw(
         return model.velocity(params, x, t, conditions)
 
     guided = velocity if without is None else classifier_free(velocity, jnp.asarray(cfg_scale))
-    x = euler(guided, noise, schedule(steps, tokens))
+    x = euler(guided, noise, times)
     return model.decode(params, unpatchify(x, height, width))

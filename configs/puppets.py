@@ -41,6 +41,7 @@ def get_config(stage: str = "astra") -> ml_collections.ConfigDict:
     model.t5.update(vocab_size=2048, width=128, layers=2, heads=4, head_dim=32, mlp_dim=256)
     model.clip_text.update(vocab_size=2048, width=128, layers=2, heads=4, mlp_dim=512, length=48)
     model.clip_vision.update(image_size=64, patch=16, width=128, layers=3, heads=4, mlp_dim=512)
+    model.siglip_vision.update(image_size=64, patch=16, width=128, layers=3, heads=4, mlp_dim=512)
     model.dsm.update(width=128, layers=2, heads=4)
 
     data = config.data

@@ -51,6 +51,7 @@ def test_transformers_that_cannot_be(fields, message):
         ({"model": {"autoencoder": {"latent_channels": 4}}}, "4 x autoencoder.latent_channels"),
         ({"model": {"dsm": {"heads": 7}}}, "7 heads do not divide"),
         ({"train": {"timesteps": "beta"}}, "'uniform' or 'logit_normal'"),
+        ({"sample": {"shift": "dynamic"}}, "sample.shift must be 'resolution' or 'none', not 'dynamic'"),
     ],
 )
 def test_parts_that_do_not_fit(fields, message):

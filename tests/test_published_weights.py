@@ -11,6 +11,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 from PIL import Image
+from safetensors.numpy import save_file
 
 import sample as program
 from astra_jax.config import LoraConfig
@@ -148,6 +149,7 @@ def run_here(*arguments):
         program.main([])
 
 
+SIGLIP = "--config.model.dsm.encoder=siglip"
 PROMPT = ["--prompt=the man and a woman", "--pose=none"]
 
 
@@ -188,12 +190,25 @@ def truncated(flux):
     file.write_bytes(file.read_bytes()[:-1])
 
 
+def siglip(flux):
+    embeddings = {"weight": np.zeros((8, 3, 4, 4), np.float32), "bias": np.zeros(8, np.float32)}
+    tensors = {f"vision_model.embeddings.patch_embedding.{name}": tensor for name, tensor in embeddings.items()}
+    save_file(tensors, flux / "image_encoder/model.safetensors")
+
+
 @pytest.mark.parametrize(
     ("spoil", "extra", "message"),
     [
         (drop("text_encoder_2"), [], "lacks text_encoder_2: copy or download"),
         (drop("tokenizer"), [], "lacks tokenizer: "),
-        (drop("image_encoder"), ["--dsm={folder}/dsm.safetensors"], "lacks image_encoder: the identity adapter reads"),
+        (drop("image_encoder"), ["--dsm={folder}/dsm.safetensors"], "the identity adapter reads photos through CLIP's"),
+        (drop("image_encoder"), ["--dsm={folder}/dsm.safetensors", SIGLIP], "lacks image_encoder: .* through SigLIP's"),
+        (None, ["--dsm={folder}/dsm.safetensors", SIGLIP], "holds CLIP's .* is 'siglip': set --.*encoder=clip or put"),
+        (
+            siglip,
+            ["--dsm={folder}/dsm.safetensors"],
+            "holds SigLIP's .* is 'clip': set --.*encoder=siglip or put",
+        ),
         (lambda flux: shutil.rmtree(flux), [], "is no folder"),
         (pickled, [], "is a pickle"),
         (truncated, [], "is damaged"),

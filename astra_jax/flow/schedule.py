@@ -1,4 +1,9 @@
-"""Timesteps of flow matching: t runs from 1 (noise) to 0 (picture), shifted by the number of canvas tokens (FLUX.1)."""
+"""Timesteps of flow matching: t runs from 1 (noise) to 0 (picture), shifted by the number of canvas tokens (FLUX.1).
+
+A model distilled to a few steps, as FLUX.1-schnell, is sampled at unshifted times. Training always shifts, whatever the
+sampler does: the shift stands for how much noise hides a picture of that size (Stable Diffusion 3, arXiv 2403.03206),
+which does not depend on how few steps sampling takes.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,17 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 
-def shift_of(tokens: int) -> float:
-    """FLUX.1's shift mu: a line through 0.5 at 256 canvas tokens and 1.15 at 4096; more tokens, more time in noise."""
+def shift_of(tokens: int, kind: str = "resolution") -> float:
+    """The shift mu of a canvas.
+
+    "resolution" is FLUX.1-dev's line through 0.5 at 256 canvas tokens and 1.15 at 4096: more tokens, more time in
+    noise. "none" is 0, which moves no time (FLUX.1-schnell; diffusers' use_dynamic_shifting=False with shift=1.0).
+    Raises ValueError for another kind.
+    """
+    if kind not in ("resolution", "none"):
+        raise ValueError(f"the shift must be 'resolution' or 'none', not {kind!r}")
+    if kind == "none":
+        return 0.0
     return 0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256)
 
 
@@ -19,19 +33,20 @@ def shift(t: Float[Array | np.ndarray, "*B"], mu: float) -> Float[Array | np.nda
     return factor * t / (1 + (factor - 1) * t)
 
 
-def schedule(steps: int, tokens: int) -> Float[np.ndarray, " {steps}+1"]:
-    """The sampler's times, `steps` + 1 of them from exactly 1 to exactly 0, float32. Raises ValueError below 1 step."""
+def schedule(steps: int, mu: float) -> Float[np.ndarray, " {steps}+1"]:
+    """The sampler's times, `steps` + 1 of them from exactly 1 to exactly 0, evenly spaced and then shifted by `mu`.
+
+    float32. Raises ValueError below 1 step.
+    """
     if steps < 1:
         raise ValueError(f"a schedule needs at least one step, not {steps}")
-    times = np.linspace(1, 0, steps + 1)
-    factor = np.exp(shift_of(tokens))
-    return (factor * times / (1 + (factor - 1) * times)).astype(np.float32)
+    return np.asarray(shift(np.linspace(1, 0, steps + 1), mu), np.float32)
 
 
 def sample_timesteps(
     rng: PRNGKeyArray, batch: int, tokens: int, distribution: str = "uniform"
 ) -> Float[Array, " {batch}"]:
-    """Training times in (0, 1): "uniform" (UNO) or "logit_normal" (Stable Diffusion 3), shifted like the sampler's.
+    """Training times in (0, 1): "uniform" (UNO) or "logit_normal" (Stable Diffusion 3), shifted by resolution.
 
     Every example's time comes from a key of its own, so it does not depend on the batch it sits in.
     """

@@ -74,7 +74,7 @@ def settings(config: Config) -> dict[str, Any]:
         "data.height": data.height,
         "data.width": data.width,
         "data.reference_size": data.reference_size,
-        "model.clip_vision.image_size": config.model.clip_vision.image_size,
+        f"model.{config.model.image_encoder_part}.image_size": config.model.image_encoder.image_size,
         **{
             f"model.autoencoder.{name}": list(value) if isinstance(value, tuple) else value
             for name, value in to_dict(config.model.autoencoder).items()
@@ -86,9 +86,11 @@ def settings(config: Config) -> dict[str, Any]:
 def check_settings(made_for: Mapping[str, Any], config: Config, folder: pathlib.Path) -> None:
     """Raises `UserError` naming the first setting in which a cache and `config` differ."""
     for name, value in settings(config).items():
-        if made_for.get(name) != value:
+        if name not in made_for:  # a setting of another image encoder's
+            raise UserError(f"{folder} was made without config.{name} = {value!r}: change the config or {REMEDY}")
+        if made_for[name] != value:
             raise UserError(
-                f"{folder} was made for config.{name} = {made_for.get(name)!r}, not {value!r}: change the config or"
+                f"{folder} was made for config.{name} = {made_for[name]!r}, not {value!r}: change the config or"
                 f" {REMEDY}"
             )
 

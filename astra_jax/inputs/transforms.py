@@ -61,7 +61,7 @@ def prepare(example: Example, config: Config, canvas: tuple[int, int] | None = N
     A target of another shape covers the canvas and is cut in the middle, its joints with it.
     """
     canvas = canvas or (config.data.height, config.data.width)
-    reference, portrait = config.data.reference_size, config.model.clip_vision.image_size
+    reference, portrait = config.data.reference_size, config.model.image_encoder.image_size
     photos = [subject.photo for subject in example.subjects]
     return Prepared(
         prompt=example.prompt,

@@ -14,12 +14,12 @@ from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from astra_jax.config import ModelConfig
-from astra_jax.errors import UserError
 from astra_jax.models import autoencoder, lora
-from astra_jax.models.clip import ClipTextEncoder, ClipVisionEncoder, clip_normalise
+from astra_jax.models.clip import ClipTextEncoder
 from astra_jax.models.conditions import AnyArray, Conditions
 from astra_jax.models.dsm import Dsm, place_offsets
 from astra_jax.models.europe import positions, rotary_tables
+from astra_jax.models.image_encoder import image_encoder
 from astra_jax.models.t5 import T5Encoder
 from astra_jax.models.tiling import decode_tiled
 from astra_jax.models.transformer import Transformer
@@ -76,10 +76,6 @@ class Astra:
 
     config: ModelConfig
 
-    def __post_init__(self):
-        if self.config.dsm.encoder != "clip":
-            raise UserError(f"dsm.encoder {self.config.dsm.encoder!r} is not connected to the adapter yet: set 'clip'")
-
     @property
     def dtype(self) -> Any:
         """The dtype of the computation; parameters have their own."""
@@ -99,7 +95,7 @@ class Astra:
             "autoencoder": autoencoder.Autoencoder(config.autoencoder, self.dtype),
             "t5": T5Encoder(config.t5, self.dtype),
             "clip_text": ClipTextEncoder(config.clip_text, self.dtype),
-            "clip_vision": ClipVisionEncoder(config.clip_vision, self.dtype),
+            config.image_encoder_part: image_encoder(config, self.dtype).module,
         }
 
     def _apply(self, params: Params, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -110,8 +106,8 @@ class Astra:
         config, modules = self.config, self._modules
         side = self.downsampling * PATCH
         text = jnp.zeros((1, config.text_length), jnp.int32)
-        vision = config.clip_vision
-        features = jnp.zeros((1, 1, (vision.image_size // vision.patch) ** 2 + 1, vision.width))
+        vision = config.image_encoder
+        features = jnp.zeros((1, 1, 1, vision.width))  # no parameter depends on the number of tokens
         canvas = (1, 1, config.transformer.latent_dim)
         arguments = {
             "transformer": (jnp.zeros(canvas), jnp.zeros(1), self._empty_conditions()),
@@ -119,7 +115,7 @@ class Astra:
             "autoencoder": (jnp.zeros((1, side, side, 3)),),
             "t5": (text,),
             "clip_text": (jnp.zeros((1, config.clip_text.length), jnp.int32),),
-            "clip_vision": (jnp.zeros((1, vision.image_size, vision.image_size, 3)),),
+            config.image_encoder_part: (jnp.zeros((1, vision.image_size, vision.image_size, 3)),),
         }
         keys = dict(zip(sorted(modules), jax.random.split(rng, len(modules)), strict=True))
         params = {name: module.init(keys[name], *arguments[name])["params"] for name, module in modules.items()}
@@ -170,7 +166,7 @@ class Astra:
         """Everything that does not depend on x_t and t.
 
         Args:
-            params: of all parts; those of the identity path, "dsm" and "clip_vision", may be absent.
+            params: of all parts; those of the identity path, "dsm" and the image encoder, may be absent.
             inputs: what the pictures are asked to be.
             canvas: (height, width) of the canvas in latents.
             rng: draws the condition pictures' latents from their distribution; their means without it.
@@ -204,6 +200,13 @@ class Astra:
             place=place,
         )
 
+    def image_features(self, params: Params, portraits: UInt8[AnyArray, "*B S S 3"]) -> Float[Array, "*B T C"]:
+        """The image encoder's tokens of photos of its size, normalised as it was trained (CLIP's or SigLIP's)."""
+        normalise = image_encoder(self.config, self.dtype).normalise
+        pictures = normalise(portraits.reshape(-1, *portraits.shape[-3:]))
+        features = self._apply(params, self.config.image_encoder_part, pictures)
+        return features.reshape(*portraits.shape[:-3], *features.shape[1:])
+
     def _identity(self, params: Params, inputs: Inputs) -> tuple[Float[Array, "K B S D"], Float[Array, "B S Lt"]]:
         """Identity offsets and their places; without a part "dsm" there are none, S = 0, and no encoder runs."""
         config = self.config
@@ -213,10 +216,7 @@ class Astra:
             return none, jnp.zeros((batch, 0, config.text_length))
         phrases = inputs.phrase_tokens.reshape(batch * subjects, -1)
         phrases = self._apply(params, "t5", phrases).reshape(batch, subjects, config.phrase_length, -1)
-        portraits = clip_normalise(inputs.portraits.reshape(batch * subjects, *inputs.portraits.shape[2:]))
-        features = self._apply(params, "clip_vision", portraits)
-        features = features.reshape(batch, subjects, *features.shape[1:])
-        offsets = self._apply(params, "dsm", phrases, features)
+        offsets = self._apply(params, "dsm", phrases, self.image_features(params, inputs.portraits))
         return offsets, place_offsets(inputs.placement, inputs.has_identity, config.text_length)
 
     def velocity(

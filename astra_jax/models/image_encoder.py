@@ -14,9 +14,8 @@ from astra_jax.models.siglip import SiglipVisionEncoder, siglip_normalise
 
 
 class ImageEncoder(NamedTuple):
-    """What the model needs of an image encoder; its sizes are `ModelConfig.image_encoder`."""
+    """How photos become tokens; `ModelConfig.image_encoder` has the sizes."""
 
-    name: str  # of its subtree of parameters
     module: nn.Module
     normalise: Callable[[Array], Array]  # uint8 pictures to what the module takes
 
@@ -24,5 +23,5 @@ class ImageEncoder(NamedTuple):
 def image_encoder(config: ModelConfig, dtype: Any) -> ImageEncoder:
     """The chosen encoder, computing in `dtype`."""
     if config.dsm.encoder == "siglip":
-        return ImageEncoder("siglip_vision", SiglipVisionEncoder(config.siglip_vision, dtype), siglip_normalise)
-    return ImageEncoder("clip_vision", ClipVisionEncoder(config.clip_vision, dtype), clip_normalise)
+        return ImageEncoder(SiglipVisionEncoder(config.siglip_vision, dtype), siglip_normalise)
+    return ImageEncoder(ClipVisionEncoder(config.clip_vision, dtype), clip_normalise)

@@ -12,7 +12,7 @@ from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.flow.loss import velocity_loss
 from astra_jax.flow.sampler import euler
-from astra_jax.flow.schedule import sample_timesteps, schedule
+from astra_jax.flow.schedule import sample_timesteps, schedule, shift_of
 from astra_jax.models.astra import Astra, Batch, Inputs, Pictures, patchify, unpatchify
 from astra_jax.params import Params
 from astra_jax.training import rules
@@ -67,7 +67,8 @@ class AstraObjective:
         canvas = (target.shape[1], target.shape[2])
         shape = patchify(target).shape
         conditions = self.model.encode(params, inputs, canvas)
-        times = schedule(self.config.sample.steps, shape[1])
+        sample = self.config.sample
+        times = schedule(sample.steps, shift_of(shape[1], sample.shift))
         x = euler(
             lambda x_t, t: self.model.velocity(params, x_t, t, conditions),
             example_normal(rng, shape),

@@ -33,9 +33,12 @@ _FREE = (
 def differing_keys(stored: Config, current: Config) -> list[str]:
     """Lines "key: stored -> current" for the settings that make `current` another run than `stored`.
 
-    A run may be made longer, except under a cosine schedule, whose learning rates depend on the length.
+    A run may be made longer, except under a cosine schedule, whose learning rates depend on the length. Sizes of an
+    image encoder that the run does not have may be anything.
     """
+    idle = {"model.clip_vision", "model.siglip_vision"} - {f"model.{current.model.image_encoder_part}"}
     free = tuple(key for key in _FREE if key != "train.steps" or current.train.optimizer.schedule != "cosine")
+    free += tuple(idle)
     before, after = _flat(to_dict(stored)), _flat(to_dict(current))
     return [
         f"{key}: {before[key]!r} -> {after[key]!r}"

@@ -102,6 +102,17 @@ def siglip_vision_unread(prefix: str = VISION_PREFIX) -> str:
     return rf"{start}head\..*|{start}embeddings\.position_ids|logit_scale|logit_bias|{_escaped(TEXT_PREFIX)}.*"
 
 
+def vision_part(names: Iterable[str]) -> str:
+    """Which image encoder a file's names speak of, "clip_vision" or "siglip_vision"; "" where it is neither.
+
+    Most names are common to both. CLIP alone has a class token, SigLIP alone a bias of the patches.
+    """
+    bare = {name.removeprefix(VISION_PREFIX) for name in names}
+    if "embeddings.class_embedding" in bare:
+        return "clip_vision"
+    return "siglip_vision" if "embeddings.patch_embedding.bias" in bare else ""
+
+
 def _blocks(layers: int, prefix: str) -> Naming:
     """The blocks that CLIP and SigLIP have in common."""
     naming: Naming = {}

@@ -30,15 +30,18 @@ class Table:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-# Part -> the subfolder of a published FLUX.1 folder (of its own repository for image encoders).
+# Part -> the subfolder of a published FLUX.1 folder. A model has one image encoder, so two may share a name.
 FOLDERS = {
     "transformer": "transformer",
     "autoencoder": "vae",
     "clip_text": "text_encoder",
     "t5": "text_encoder_2",
     "clip_vision": "image_encoder",
+    "siglip_vision": "image_encoder",
 }
 FORMATS = ("diffusers", "black-forest-labs")
+IMAGE_ENCODERS = {"clip_vision": "CLIP", "siglip_vision": "SigLIP"}  # part -> whose
+_IMAGE_ENCODER = "image_encoder/model.safetensors"
 
 
 def tables(part: str, config: ModelConfig, names: Iterable[str] | None = None) -> dict[str, Table]:
@@ -55,6 +58,7 @@ def tables(part: str, config: ModelConfig, names: Iterable[str] | None = None) -
         },
         "clip_text": lambda: _clip_text(config, names),
         "clip_vision": lambda: _clip_vision(config, names),
+        "siglip_vision": lambda: _siglip_vision(config, names),
     }
     return make[part]() if part in make else {}
 
@@ -96,15 +100,34 @@ def _clip_text(config: ModelConfig, names: Iterable[str] | None) -> dict[str, Ta
 
 
 def _clip_vision(config: ModelConfig, names: Iterable[str] | None) -> dict[str, Table]:
-    prefix = encoders.VISION_PREFIX if names is None else encoders.has_prefix(names, encoders.VISION_PREFIX)
+    prefix = _vision_prefix(names)
     naming = encoders.clip_vision_naming(config.clip_vision, prefix)
-    unread = encoders.clip_vision_unread(config.clip_vision, prefix)
-    return {"diffusers": Table("image_encoder/model.safetensors", naming, unread)}
+    return {"diffusers": Table(_IMAGE_ENCODER, naming, encoders.clip_vision_unread(config.clip_vision, prefix))}
+
+
+def _siglip_vision(config: ModelConfig, names: Iterable[str] | None) -> dict[str, Table]:
+    prefix = _vision_prefix(names)
+    naming = encoders.siglip_vision_naming(config.siglip_vision, prefix)
+    return {"diffusers": Table(_IMAGE_ENCODER, naming, encoders.siglip_vision_unread(prefix))}
+
+
+def _vision_prefix(names: Iterable[str] | None) -> str:
+    return encoders.VISION_PREFIX if names is None else encoders.has_prefix(names, encoders.VISION_PREFIX)
 
 
 def find_table(part: str, config: ModelConfig, tensors: Tensors) -> Table:
-    """The table of `part` that names most of the tensors; raises `UserError` where none of them is known."""
+    """The table of `part` that names most of the tensors.
+
+    Raises `UserError` where none of them is known, and for the image encoder that the config does not choose.
+    """
     names = set(tensors.entries)
+    held = encoders.vision_part(names)
+    if part in IMAGE_ENCODERS and held and held != part:
+        raise UserError(
+            f"{tensors.name} holds {IMAGE_ENCODERS[held]}'s image encoder, but model.dsm.encoder is"
+            f" {config.dsm.encoder!r}: set --config.model.dsm.encoder={held.removesuffix('_vision')} or put"
+            f" {IMAGE_ENCODERS[part]}'s there"
+        )
     known = tables(part, config, names)
     scores = {form: len(names & set(published_names(table.naming))) for form, table in known.items()}
     if not any(scores.values()):

@@ -17,28 +17,31 @@ from astra_jax.params import Params
 from astra_jax.weights.adapters import load_adapter
 from astra_jax.weights.importing import check_published, load_published, total_bytes
 from astra_jax.weights.pretrained import fingerprint_files
-from astra_jax.weights.published import FOLDERS, find_table
+from astra_jax.weights.published import FOLDERS, IMAGE_ENCODERS, find_table
 from astra_jax.weights.sources import PathLike, find_source
 from astra_jax.weights.tensors import Tensors
 
 ALWAYS = ("transformer", "autoencoder", "clip_text", "t5")  # the parts without which nothing can be drawn
 
 
-def parts_of(adapters: Mapping[str, PathLike]) -> tuple[str, ...]:
-    """The parts that are read of a folder: CLIP's image encoder serves the adapter "dsm" alone."""
-    return (*ALWAYS, "clip_vision") if "dsm" in adapters else ALWAYS
+def parts_of(config: ModelConfig, adapters: Mapping[str, PathLike]) -> tuple[str, ...]:
+    """The parts that are read of a folder: the image encoder serves the adapter "dsm" alone."""
+    return (*ALWAYS, config.image_encoder_part) if "dsm" in adapters else ALWAYS
 
 
-def check_folder(folder: PathLike, adapters: Mapping[str, PathLike], others: Iterable[str] = ()) -> None:
+def check_folder(
+    folder: PathLike, config: ModelConfig, adapters: Mapping[str, PathLike], others: Iterable[str] = ()
+) -> None:
     """Raises `UserError`, naming them all, unless `folder` has the subfolders of its parts and `others`."""
-    folder = pathlib.Path(folder)
-    wanted = [*(FOLDERS[part] for part in parts_of(adapters)), *others]
+    folder, encoder = pathlib.Path(folder), config.image_encoder_part
+    wanted = [*(FOLDERS[part] for part in parts_of(config, adapters)), *others]
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: give the one with FLUX.1's published {', '.join(wanted)}")
     if missing := [name for name in wanted if not (folder / name).is_dir()]:
         hint = "copy or download the rest of it"
-        if missing == [FOLDERS["clip_vision"]]:
-            hint = "the identity adapter reads photos through CLIP's image encoder: put its published folder there"
+        if missing == [FOLDERS[encoder]]:
+            whose = IMAGE_ENCODERS[encoder]
+            hint = f"the identity adapter reads photos through {whose}'s image encoder: put its published folder there"
         raise UserError(f"{folder} lacks {', '.join(missing)}: {hint}")
 
 
@@ -65,7 +68,7 @@ def load_folder(
 
     Raises `UserError` as `find_source`, `check_published`, `load_published` and `load_adapter` do.
     """
-    parts = parts_of(adapters)
+    parts = parts_of(config, adapters)
     home = SingleDeviceSharding(device or jax.devices()[0])
 
     def placed(tree: Params) -> Params:

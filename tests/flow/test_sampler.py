@@ -3,13 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from astra_jax.flow.sampler import euler, initial_noise
-from astra_jax.flow.schedule import schedule
+from astra_jax.flow.schedule import schedule, shift_of
 
 
 def test_exact_flow_recovers_the_picture_in_any_number_of_steps():
     x, noise = jax.random.normal(jax.random.key(0), (2, 2, 4, 8))
     for steps in (1, 3, 25):
-        out = euler(lambda x_t, t: noise - x, noise, schedule(steps, 64))
+        out = euler(lambda x_t, t: noise - x, noise, schedule(steps, shift_of(64)))
         np.testing.assert_allclose(out, x, atol=1e-5)
 
 

@@ -15,7 +15,7 @@ def test_shift_is_flux_line():
 
 @given(steps=st.integers(1, 60), tokens=st.integers(16, 8192))
 def test_schedule_equals_flux_formula(steps, tokens):
-    times = schedule(steps, tokens)
+    times = schedule(steps, shift_of(tokens))
     assert times[0] == 1
     assert times[-1] == 0
     assert (np.diff(times) < 0).all()
@@ -26,7 +26,15 @@ def test_schedule_equals_flux_formula(steps, tokens):
 
 def test_schedule_needs_a_step():
     with pytest.raises(ValueError, match="at least one step"):
-        schedule(0, 64)
+        schedule(0, 0.5)
+
+
+@pytest.mark.parametrize("tokens", [16, 1024, 4096])
+def test_unshifted_times_are_evenly_spaced(tokens):
+    """Those of FLUX.1-schnell, whatever the size."""
+    np.testing.assert_array_equal(schedule(4, shift_of(tokens, "none")), [1.0, 0.75, 0.5, 0.25, 0.0])
+    with pytest.raises(ValueError, match="'resolution' or 'none', not 'dynamic'"):
+        shift_of(tokens, "dynamic")
 
 
 def test_shift_moves_towards_noise_and_keeps_the_ends():

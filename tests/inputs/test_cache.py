@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astra_jax.config import Config, DataConfig, TrainConfig
+from astra_jax.config import Config, DataConfig, SiglipVisionConfig, TrainConfig
 from astra_jax.errors import UserError
 from astra_jax.inputs import cache
 from astra_jax.inputs.example import Prepared
@@ -88,6 +89,21 @@ def test_another_config_is_refused_by_name(folder, config, change):
         with pytest.raises(UserError, match=rf"made for config.{group}.{name} = .*, not {value!r}"):
             cache.LatentSource(folder, change(config, **{group: {name: value}}))
     cache.LatentSource(folder, change(config, data={"drop_text": 0.5, "seed": 3}, train={"batch_size": 7}))
+
+
+def test_another_image_encoder_is_refused(folder, config, change):
+    """Portraits have the size of the encoder that reads them."""
+    siglip = dataclasses.replace(config.model.dsm, encoder="siglip")
+    other = change(config, model={"dsm": siglip})
+    with pytest.raises(UserError, match=r"was made without config.model.siglip_vision.image_size = 384: change"):
+        cache.LatentSource(folder, other)
+    rewrite(folder, settings=cache.settings(other))
+    cache.LatentSource(folder, other)
+    with pytest.raises(UserError, match=r"was made without config.model.clip_vision.image_size = 16"):
+        cache.LatentSource(folder, config)
+    smaller = change(config, model={"dsm": siglip, "siglip_vision": SiglipVisionConfig(image_size=224)})
+    with pytest.raises(UserError, match=r"siglip_vision.image_size = 384, not 224"):
+        cache.LatentSource(folder, smaller)
 
 
 def test_missing_and_damaged_manifests(folder, config, tmp_path_factory):

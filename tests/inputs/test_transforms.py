@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from astra_jax.config import DsmConfig, SiglipVisionConfig
 from astra_jax.errors import UserError
 from astra_jax.inputs.example import Example, Prepared, Subject
 from astra_jax.inputs.transforms import (
@@ -35,6 +36,13 @@ def test_prepare(config, source):
     assert prepared.portraits.shape == (2, 16, 16, 3)
     # A 20 x 30 photo of grey 40 in a square of 32: rows 0-4 and 26-31 are white.
     assert prepared.references[0, :, 0, 0].tolist() == [255] * 5 + [40] * 21 + [255] * 6
+
+
+def test_portraits_have_the_chosen_encoders_size(config, source, change):
+    siglip = {"dsm": DsmConfig(encoder="siglip"), "siglip_vision": SiglipVisionConfig(image_size=24)}
+    prepared = prepare(source[4], change(config, model=siglip))
+    assert prepared.portraits.shape == (2, 24, 24, 3)
+    assert prepared.portraits[0, :, 0, 0].tolist() == [255] * 4 + [40] * 16 + [255] * 4  # 20 x 30 in 24 x 24
 
 
 def test_target_and_joints_move_together(config):

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from astra_jax.config import DsmConfig, ModelConfig
+from astra_jax.config import SiglipVisionConfig
 from astra_jax.errors import UserError
 from astra_jax.models.astra import Astra, patchify, unpatchify
+from astra_jax.models.siglip import SiglipVisionEncoder
 
 CANVAS = (4, 4)  # latents: 8 x 8 pixels, 2 x 2 tokens
 
@@ -37,9 +38,41 @@ def test_parts(params):
     assert set(params) == {"transformer", "dsm", "autoencoder", "t5", "clip_text", "clip_vision"}
 
 
-def test_an_image_encoder_that_nothing_reads_is_refused():
-    with pytest.raises(UserError, match="dsm.encoder 'siglip' is not connected"):
-        Astra(ModelConfig(dsm=DsmConfig(encoder="siglip")))
+@pytest.fixture(scope="module")
+def siglip(tiny, random_params):
+    """The tiny model with SigLIP's encoder, of other sizes than CLIP's, and its parameters."""
+    sizes = SiglipVisionConfig(image_size=9, patch=4, width=12, layers=1, heads=2, mlp_dim=16)
+    config = dataclasses.replace(
+        tiny.config, siglip_vision=sizes, dsm=dataclasses.replace(tiny.config.dsm, encoder="siglip")
+    )
+    model = Astra(config)
+    return model, random_params(jax.eval_shape(model.init, jax.random.key(0)))
+
+
+def test_the_image_encoder_is_a_part_of_the_model(tiny, siglip, params):
+    model, other = siglip
+    assert set(other) == (set(params) - {"clip_vision"}) | {"siglip_vision"}
+    assert other["dsm"]["shared"]["image_in"]["kernel"].shape == (12, 8)
+    wrong = dataclasses.replace(model.config.siglip_vision, patch=0)
+    model = dataclasses.replace(model, config=dataclasses.replace(model.config, siglip_vision=wrong))
+    with pytest.raises(UserError, match="siglip_vision needs"):
+        jax.eval_shape(model.init, jax.random.key(0))
+
+
+def test_siglips_tokens_make_the_offsets(siglip, inputs, replace):
+    """Photos of SigLIP's size, normalised its way, through the adapter to the text's modulation."""
+    model, params = siglip
+    inputs = replace(inputs, portraits=np.random.default_rng(0).integers(0, 256, (2, 2, 9, 9, 3)).astype(np.uint8))
+    features = jax.jit(model.image_features)(params, inputs.portraits)
+    assert features.shape == (2, 2, 4, 12)
+    encoder = SiglipVisionEncoder(model.config.siglip_vision)
+    flat = inputs.portraits.reshape(4, 9, 9, 3).astype(np.float32) / 127.5 - 1
+    expected = jax.jit(encoder.apply)({"params": params["siglip_vision"]}, flat)
+    np.testing.assert_allclose(features.reshape(4, 4, 12), expected, rtol=1e-5, atol=1e-5)
+    other = replace(inputs, portraits=255 - inputs.portraits)
+    here, there = (np.asarray(_encode(model, params, x).offsets) for x in (inputs, other))
+    assert np.abs(here - there).max() > 1e-3
+    assert np.abs(np.asarray(run(model, params, inputs) - run(model, params, other))).max() > 1e-4
 
 
 def test_sequence(tiny, params, inputs):

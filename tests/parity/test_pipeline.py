@@ -1,7 +1,8 @@
 """sample.py, as a process on a published folder, against diffusers' FluxPipeline on the same folder.
 
-diffusers writes the folder, with random weights at tiny sizes. It then reads it again and draws the same prompts from
-the same noise; its tokenizers, schedule, guidance, loop and decoding are its own.
+diffusers writes the folder, in the form of FLUX.1-dev or FLUX.1-schnell, with random weights at tiny sizes. It then
+reads it again and draws the same prompts from the same noise; its tokenizers, schedule, guidance, loop and decoding are
+its own.
 """
 
 import importlib.util
@@ -42,7 +43,7 @@ def get_config():
     model = c.ModelConfig(
         transformer=c.TransformerConfig(
             width=64, heads=2, axes_dim=(4, 14, 14), double_blocks=2, single_blocks=2, latent_dim=16,
-            context_dim=24, pooled_dim=20,
+            context_dim=24, pooled_dim=20, guidance_embed={guidance},
         ),
         autoencoder=c.AutoencoderConfig(
             channels=8, channel_mult=(1, 2), res_blocks=1, latent_channels=4, norm_groups=4
@@ -50,12 +51,22 @@ def get_config():
         t5=c.T5Config(vocab_size=256, width=24, layers=2, heads=2, head_dim=8, mlp_dim=32),
         clip_text=c.ClipTextConfig(vocab_size={clip_words}, width=20, layers=2, heads=2, mlp_dim=40),
         clip_vision=c.ClipVisionConfig(image_size=8, patch=4, width=8, layers=2, heads=2, mlp_dim=16),
-        dsm=c.DsmConfig(width=8, layers=1, heads=2),
+        siglip_vision=c.SiglipVisionConfig(image_size=15, patch=4, width=12, layers=2, heads=2, mlp_dim=20),
+        dsm=c.DsmConfig(width=8, layers=1, heads=2, encoder="{encoder}"),
         text_length={text}, dtype="float32",
     )
     data = c.DataConfig(reference_size=16)
-    return c.as_config_dict(c.Config(model=model, data=data))
+    sample = c.SampleConfig(shift="{shift}")
+    return c.as_config_dict(c.Config(model=model, data=data, sample=sample))
 """
+KINDS = ["dev", "schnell"]
+
+
+def write_config(path, kind="dev", encoder="clip"):
+    """A config file for the folder that `make_pipeline(..., kind)` saves."""
+    dev = kind == "dev"
+    settings = {"guidance": dev, "shift": "resolution" if dev else "none", "encoder": encoder}
+    path.write_text(CONFIG.format(text=TEXT, clip_words=len(clip_words()[1]), **settings))
 
 
 def clip_words():
@@ -90,8 +101,9 @@ def write_tokenizers(folder):
     )
 
 
-def make_pipeline(folder):
+def make_pipeline(folder, kind="dev"):
     """FLUX.1's pipeline of diffusers at the sizes of `CONFIG`, random weights wide enough that every input shows."""
+    dev = kind == "dev"
     clip, t5 = write_tokenizers(folder)
     words = len(clip)
     text_encoder = transformers.CLIPTextModel(
@@ -108,16 +120,16 @@ def make_pipeline(folder):
     )  # fmt: skip
     transformer = diffusers.FluxTransformer2DModel(
         in_channels=16, num_layers=2, num_single_layers=2, attention_head_dim=32, num_attention_heads=2,
-        joint_attention_dim=24, pooled_projection_dim=20, guidance_embeds=True, axes_dims_rope=(4, 14, 14),
+        joint_attention_dim=24, pooled_projection_dim=20, guidance_embeds=dev, axes_dims_rope=(4, 14, 14),
     )  # fmt: skip
     vae = diffusers.AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
         block_out_channels=(8, 16), layers_per_block=1, latent_channels=4, norm_num_groups=4,
         scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False,
     )  # fmt: skip
-    # FLUX.1-dev's own settings; between them lie its times: e^mu / (e^mu + 1/t - 1).
+    # The published folders' own settings; dev's times lie at e^mu / (e^mu + 1/t - 1), schnell's are not moved.
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(
-        shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=256,
+        shift=3.0 if dev else 1.0, use_dynamic_shifting=dev, base_shift=0.5, max_shift=1.15, base_image_seq_len=256,
         max_image_seq_len=4096,
     )  # fmt: skip
     models = (text_encoder, text_encoder_2, transformer, vae)
@@ -130,13 +142,37 @@ def make_pipeline(folder):
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, kind):
     folder = tmp_path_factory.mktemp("flux")
-    make_pipeline(folder / "made").save_pretrained(folder / "FLUX.1-tiny")
-    config = CONFIG.format(text=TEXT, clip_words=len(clip_words()[1]))
-    (folder / "tiny.py").write_text(config)
+    make_pipeline(folder / "made", kind).save_pretrained(folder / "FLUX.1-tiny")
+    write_config(folder / "tiny.py", kind)
     return folder
+
+
+def run_sample(folder, out, *flags):
+    """sample.py as a process on `folder`; returns its manifest and its pictures."""
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    done = subprocess.run(
+        [
+            sys.executable, ROOT / "sample.py", f"--config={folder / 'tiny.py'}", f"--weights={folder / 'FLUX.1-tiny'}",
+            f"--height={HEIGHT}", f"--width={WIDTH}", f"--steps={STEPS}", f"--out={out}", *flags,
+        ],
+        capture_output=True, text=True, timeout=280, cwd=ROOT,
+        env=environment | {"JAX_COMPILATION_CACHE_DIR": str(out / "xla")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    manifest = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    pictures = []
+    for line in manifest:
+        with Image.open(out / line["file"]) as picture:
+            pictures.append(np.asarray(picture).astype(float))
+    return manifest, pictures
 
 
 @pytest.fixture(scope="module")
@@ -156,27 +192,14 @@ def theirs(folder):
     return pictures
 
 
-def test_a_published_folder_draws_what_diffusers_draws(folder, theirs, tmp_path):
+def test_a_published_folder_draws_what_diffusers_draws(folder, kind, theirs, tmp_path):
     lines = [{"prompt": p, "seed": s, "pose": "none"} for p, s in zip(PROMPTS, SEEDS, strict=True)]
     (tmp_path / "requests.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-    done = subprocess.run(
-        [
-            sys.executable, ROOT / "sample.py", f"--config={folder / 'tiny.py'}", f"--weights={folder / 'FLUX.1-tiny'}",
-            f"--requests={tmp_path / 'requests.jsonl'}", f"--height={HEIGHT}", f"--width={WIDTH}",
-            f"--steps={STEPS}", f"--guidance={GUIDANCE}", f"--out={tmp_path / 'out'}",
-        ],
-        capture_output=True, text=True, timeout=280, cwd=ROOT,
-        env=environment | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "xla")},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    manifest = [json.loads(line) for line in (tmp_path / "out/manifest.jsonl").read_text().splitlines()]
+    guidance = [f"--guidance={GUIDANCE}"] if kind == "dev" else []
+    manifest, ours = run_sample(folder, tmp_path / "out", f"--requests={tmp_path / 'requests.jsonl'}", *guidance)
     assert [line["prompt"] for line in manifest] == PROMPTS
-    ours = []
-    for line, expected in zip(manifest, theirs, strict=True):
-        with Image.open(tmp_path / "out" / line["file"]) as picture:
-            ours.append(np.asarray(picture).astype(float))
-        difference = np.abs(ours[-1] - expected)
+    for picture, expected in zip(ours, theirs, strict=True):
+        difference = np.abs(picture - expected)
         print(f"{difference.mean():.4f} grey levels in the mean, {difference.max():.0f} at most")
         assert difference.mean() < 1
         assert difference.max() <= 2
