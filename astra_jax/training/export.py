@@ -10,7 +10,7 @@ import jax
 
 from astra_jax.config import Config, MeshConfig
 from astra_jax.errors import UserError
-from astra_jax.params import Params, flatten
+from astra_jax.params import Params
 from astra_jax.training.checkpoint import Checkpoints, stored_config
 from astra_jax.training.initialize import initialize, targets
 from astra_jax.training.mesh import make_mesh
@@ -74,10 +74,9 @@ def export_adapters(
     checkpoints = Checkpoints(workdir, config, sources, read_only=True)
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     with jax.set_mesh(mesh):
-        abstract, target = targets(config, make_objective(config), mesh)
+        target, frozen = targets(config, make_objective(config), mesh)
         for part, form in forms.items():
-            trained = flatten(target.params.get(part, {}))
-            if part not in FORMS or not trained or trained.keys() != flatten(abstract[part]).keys():
+            if part not in FORMS or part not in target.params or part in frozen:
                 raise UserError(
                     f"the run in {workdir} does not train the whole part {part!r}: train.trainable is "
                     f"{config.train.trainable!r}; adapters are {', '.join(FORMS)}"
