@@ -88,9 +88,7 @@ def test_clip_vision(exported):
     with torch.no_grad():
         states = model(torch.tensor(np.moveaxis(np.array(pictures), -1, 1)), output_hidden_states=True).hidden_states
     assert len(states) == 1 + sizes.layers
-    ours = jax.jit(ClipVisionEncoder(config.clip_vision).apply)(
-        {"params": params["clip_vision"]}, jnp.asarray(pictures)
-    )
+    ours = jax.jit(ClipVisionEncoder(sizes).apply)({"params": params["clip_vision"]}, pictures)
     assert_close(ours, states[-2])
     assert torch.equal(states[-1], states[-2])
 

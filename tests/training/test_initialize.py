@@ -85,7 +85,7 @@ def test_the_last_folder_wins_and_nothing_is_read_twice(tmp_path, monkeypatch, r
 
     monkeypatch.setattr(importing.Tensors, "read", count)
     folders = (str(tmp_path / "first"), str(tmp_path / "second"))
-    trained, frozen = start(tmp_path, with_dtype("float32", initialize_from=folders))
+    trained, frozen = start(tmp_path, regression.make_config(initialize_from=folders))
     np.testing.assert_array_equal(frozen["features/kernel"], later["features"]["kernel"])
     np.testing.assert_array_equal(trained["head/kernel"], tree["head"]["kernel"])
     assert sorted(read) == ["features/kernel", "head/inner/bias", "head/inner/kernel", "head/kernel"]
