@@ -52,8 +52,8 @@ _WEIGHTS = flags.DEFINE_string(
     "weights", None, "In place of --checkpoint: a folder with FLUX.1 in its published layout; needs --config."
 )
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The model of --weights: a file of configs/.")
-_LORA = flags.DEFINE_string("lora", None, "A LoRA for --weights: UNO's, diffusers' or our safetensors.")
-_DSM = flags.DEFINE_string("dsm", None, "An identity adapter for --weights: XVerse's or our safetensors.")
+_LORA = flags.DEFINE_string("lora", None, "A LoRA for --weights: a file or its folder, UNO's, diffusers' or ours.")
+_DSM = flags.DEFINE_string("dsm", None, "An identity adapter for --weights: a file or its folder, XVerse's or ours.")
 _BANK = flags.DEFINE_string("pose_bank", str(_HERE / "data" / "pose_library" / "bank"), "A folder with a pose bank.")
 _OUT = flags.DEFINE_string("out", "outputs", "The folder for the results.")
 

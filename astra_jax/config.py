@@ -145,6 +145,10 @@ class DsmConfig:
 XVERSE_DSM = DsmConfig(width=3072, layers=3, heads=8)
 
 
+# The single blocks' fused map makes queries, keys, values and the MLP's input; UNO adapts the first three.
+FUSED = "single_blocks/linear1"
+
+
 @dataclasses.dataclass(frozen=True)
 class LoraConfig:
     """Low-rank factors beside the transformer's linear maps, in a part "lora" of their own; the places are UNO's."""
@@ -153,7 +157,7 @@ class LoraConfig:
     scale: float = 1.0  # of the product
     # A regex on the paths of the transformer's linear maps.
     places: str = r"^double_blocks/(img|txt)_(qkv|proj)$|^single_blocks/linear[12]$"
-    fused_mlp: bool = False  # whether single_blocks/linear1 is adapted in its MLP part, too
+    fused_mlp: bool = False  # whether FUSED is adapted in its MLP part, too
 
     def __post_init__(self):
         if self.rank < 0:

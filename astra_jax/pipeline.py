@@ -37,6 +37,7 @@ from astra_jax.pose.database import PoseBank
 from astra_jax.pose.people_words import count_people, is_person
 from astra_jax.pose.pose_files import letterbox, load_people
 from astra_jax.pose.retrieval import Retrieved, Retriever
+from astra_jax.weights.adapters import refuse_adapters
 from astra_jax.weights.pretrained import check_tree, find_pretrained, fingerprint, load_pretrained
 from astra_jax.weights.published_folder import check_folder, load_folder
 
@@ -105,9 +106,10 @@ class AstraPipeline:
     ) -> AstraPipeline:
         """Loads a folder of pretrained weights (or a training run's workdir) and, if named, a pose bank.
 
-        Raises `UserError` for folders that are missing, damaged or of another model.
+        Raises `UserError` for folders that are missing, damaged, of another model or of adapters alone.
         """
         found = find_pretrained(pathlib.Path(folder))
+        refuse_adapters(found)
         config, params = load_pretrained(found)
         model = Astra(config.model)
         check_tree(params, jax.eval_shape(model.init, jax.random.key(0)), found)

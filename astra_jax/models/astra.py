@@ -225,6 +225,6 @@ class Astra:
         """The flow's velocity (noise - picture) at the canvas tokens x_t and times t; a part "lora" is applied."""
         if "lora" not in params:
             return self._apply(params, "transformer", x_t, t, conditions)
-        joined = {"transformer": lora.join(params["transformer"], params["lora"])}
+        variables = lora.collections(params["transformer"], params["lora"])
         with nn.intercept_methods(lora.interceptor(self.config.lora.scale)):
-            return self._apply(joined, "transformer", x_t, t, conditions)
+            return self._modules["transformer"].apply(variables, x_t, t, conditions)

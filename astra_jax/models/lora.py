@@ -1,9 +1,9 @@
 """LoRA outside the model: low-rank factors beside the weights of linear maps that know nothing of them.
 
 A LoRA (arXiv 2106.09685) is a tree of its own, {"double_blocks": {"img_qkv": {"a", "b"}}}, with the module paths of the
-tree that it adapts. The adapted tree stays as it is: the factors join it for one application alone, so that scans slice
-them with the weights and recomputation sees them, and an interceptor of `nn.Dense` adds their product. Places and start
-are UNO's (arXiv 2504.02160): all attention projections, normal `a` of deviation 1/rank, zero `b`, no alpha.
+tree that it adapts. It is a Flax collection beside "params": scans slice both alike, recomputation sees both, and an
+interceptor of `nn.Dense` adds the product. Places and start are UNO's (arXiv 2504.02160): all attention projections,
+normal `a` of deviation 1/rank, zero `b`, no alpha.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from astra_jax.config import LoraConfig
+from astra_jax.config import FUSED, LoraConfig
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten, unflatten
 
-# The single blocks' fused map makes queries, keys, values and the MLP's input; UNO adapts the first three.
-FUSED = "single_blocks/linear1"
-_JOINED = {"a": "lora_a", "b": "lora_b"}  # the factors' names among a module's own parameters
+COLLECTION = "lora"
 
 
 def find_places(tree: Params, config: LoraConfig) -> list[str]:
@@ -64,20 +62,17 @@ def low_rank(
     return y if scale == 1.0 else y * scale
 
 
-def join(tree: Params, lora: Params) -> Params:
-    """`tree` with the factors of `lora` among its modules' parameters, for `apply` under `interceptor`.
+def collections(tree: Params, lora: Params) -> dict[str, Params]:
+    """The variables of an `apply` under `interceptor`: "params" and "lora".
 
-    They ride in the collection "params" because a lifted scan hands on the collections it names and no others. Raises
-    ValueError for factors of a module that `tree` does not have.
+    Raises ValueError for factors of a module that `tree` does not have, which `apply` would pass over.
     """
-    flat = flatten(tree)
-    joined = dict(flat)
-    for path, leaf in flatten(lora).items():
-        module, _, factor = path.rpartition("/")
-        if f"{module}/kernel" not in flat:
+    modules = flatten(tree)
+    for path in flatten(lora):
+        module = path.rpartition("/")[0]
+        if f"{module}/kernel" not in modules:
             raise ValueError(f"the LoRA adapts {module}, which is no linear map of this model")
-        joined[f"{module}/{_JOINED[factor]}"] = leaf
-    return unflatten(joined)
+    return {"params": tree, COLLECTION: lora}
 
 
 def interceptor(scale: float) -> Callable[..., Any]:
@@ -89,9 +84,9 @@ def interceptor(scale: float) -> Callable[..., Any]:
     def add_low_rank(next_function: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
         y = next_function(*args, **kwargs)
         module = context.module
-        if not isinstance(module, nn.Dense) or not module.has_variable("params", _JOINED["a"]):
+        if not isinstance(module, nn.Dense) or not module.has_variable(COLLECTION, "a"):
             return y
-        a, b = (module.get_variable("params", name) for name in _JOINED.values())
+        a, b = (module.get_variable(COLLECTION, name) for name in "ab")
         delta = low_rank(args[0].astype(y.dtype), a, b, scale)
         return y + delta if delta.shape == y.shape else y.at[..., : delta.shape[-1]].add(delta)
 

@@ -192,7 +192,8 @@ def _stack(block: type[nn.Module], layers: int, config: TransformerConfig, in_ax
     """`layers` blocks as one scan over stacked weights, each recomputed in the backward pass as the config says."""
     if config.remat != "none":
         block = nn.remat(block, policy=REMAT_POLICIES[config.remat], prevent_cse=False)
-    return nn.scan(block, variable_axes={"params": 0}, split_rngs={"params": True}, in_axes=in_axes, length=layers)
+    # Of any collection, so that what stands beside the weights (a LoRA) is sliced by layer with them.
+    return nn.scan(block, variable_axes={True: 0}, split_rngs={"params": True}, in_axes=in_axes, length=layers)
 
 
 class Transformer(nn.Module):

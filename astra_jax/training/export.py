@@ -1,4 +1,4 @@
-"""Weights of a run: the moving averages of the trained part, with the frozen part in one folder, or adapters alone."""
+"""Weights of a run: the moving averages of the trained part, alone where these are adapters, else with the frozen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax
 
 from astra_jax.config import Config, MeshConfig
 from astra_jax.errors import UserError
-from astra_jax.params import Params, flatten
+from astra_jax.params import Params
 from astra_jax.training.checkpoint import Checkpoints, stored_config
 from astra_jax.training.initialize import initialize, targets
 from astra_jax.training.mesh import make_mesh
@@ -21,11 +21,17 @@ from astra_jax.weights.adapters import FILES, FORMS, save_adapter
 from astra_jax.weights.pretrained import fingerprint, host_tree, save_pretrained
 
 
-def export(folder: str | os.PathLike[str], config: Config, state: TrainState, frozen: Params, dtype: str) -> None:
-    """Writes the whole tree as pretrained weights; every process calls it, the first one writes."""
-    params = host_tree(merge(state.ema, frozen))
+def export(folder: str | os.PathLike[str], config: Config, params: Params, dtype: str) -> None:
+    """Writes `params` as pretrained weights; every process calls it, the first one writes."""
+    params = host_tree(params)
     if jax.process_index() == 0:
         save_pretrained(folder, config, params, dtype)
+
+
+def learnt(state: TrainState, frozen: Params) -> Params:
+    """What a finished run leaves: its adapters where it trains nothing else, the whole tree otherwise."""
+    whole = merge(state.ema, frozen)
+    return {part: whole[part] for part in state.ema} if set(state.ema) <= set(FORMS) else whole
 
 
 def export_workdir(
@@ -34,7 +40,7 @@ def export_workdir(
     make_objective: Callable[[Config], Objective],
     dtype: str = "",
 ) -> int:
-    """Exports the newest checkpoint of a run, also while it is running; returns the checkpoint's step.
+    """Exports the whole model at the newest checkpoint of a run, also while it is running; returns the step.
 
     The frozen part is made again from the run's seed and `train.initialize_from`. `dtype` defaults to the run's
     `train.export_dtype`. Raises `UserError` for a folder without checkpoints and for sources that have changed.
@@ -45,7 +51,7 @@ def export_workdir(
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     with jax.set_mesh(mesh):
         state, frozen, _ = initialize(config, make_objective(config), mesh, checkpoints)
-        export(folder, config, state, frozen, dtype or config.train.export_dtype)
+        export(folder, config, merge(state.ema, frozen), dtype or config.train.export_dtype)
     checkpoints.close()
     return int(state.step)
 
@@ -74,10 +80,9 @@ def export_adapters(
     checkpoints = Checkpoints(workdir, config, sources, read_only=True)
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     with jax.set_mesh(mesh):
-        abstract, target = targets(config, make_objective(config), mesh)
+        target, frozen = targets(config, make_objective(config), mesh)
         for part, form in forms.items():
-            trained = flatten(target.params.get(part, {}))
-            if part not in FORMS or not trained or trained.keys() != flatten(abstract[part]).keys():
+            if part not in FORMS or part not in target.params or part in frozen:
                 raise UserError(
                     f"the run in {workdir} does not train the whole part {part!r}: train.trainable is "
                     f"{config.train.trainable!r}; adapters are {', '.join(FORMS)}"

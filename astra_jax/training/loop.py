@@ -16,7 +16,7 @@ from astra_jax.config import Config, to_dict
 from astra_jax.errors import UserError
 from astra_jax.params import Params
 from astra_jax.training.checkpoint import Checkpoints
-from astra_jax.training.export import export
+from astra_jax.training.export import export, learnt
 from astra_jax.training.initialize import initialize
 from astra_jax.training.mesh import check_batch_size, make_mesh, replicated, shard_batch
 from astra_jax.training.meter import Meter
@@ -106,8 +106,9 @@ def train(
         if step < settings.steps:
             _say(f"stopped by SIGTERM after step {step}; the same command goes on from there")
             return state
-        export(workdir / "pretrained", config, state, frozen, settings.export_dtype)
-        _say(f"done: {workdir / 'pretrained'}")
+        params = learnt(state, frozen)
+        export(workdir / "pretrained", config, params, settings.export_dtype)
+        _say(f"done: {workdir / 'pretrained'} holds {', '.join(sorted(params))}")
         return state
 
 

@@ -53,7 +53,8 @@ _FORMAT = flags.DEFINE_enum(
     "format",
     "pretrained",
     ["pretrained", "orbax", *FORMATS],
-    "Of what is written: our folder of pretrained weights, an Orbax folder (import), or a published layout (export).",
+    "Of what is written: our folder of pretrained weights, an Orbax folder (import), or a published layout (export), "
+    "which has a LoRA merged into the transformer.",
 )
 _ADAPTERS = flags.DEFINE_list(
     "adapters",
@@ -185,8 +186,9 @@ def _publish(folder: str, out: str) -> None:
         dtype = DTYPES[_DTYPE.value] if _DTYPE.value else READABLE[next(iter(tensors.entries.values())).dtype]
         with _bar("export", size) as progress:
             written, left = export_published(tensors, config.model, abstract, out, _FORMAT.value, dtype, progress)
+    merged = "; lora merged into the transformer" if "lora" in abstract and "lora" not in left else ""
     rest = f"; left out, having no form in {_FORMAT.value}: {', '.join(left)}" if left else ""
-    print(f"{out}: {', '.join(written)}{rest}")
+    print(f"{out}: {', '.join(written)}{merged}{rest}")
 
 
 def _abstract(config: Any) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 A LoRA comes as UNO's `dit_lora.safetensors` ("uno") or as diffusers' `pytorch_lora_weights.safetensors` ("diffusers",
 also PEFT's own). A DSM comes as XVerse's modulation adapter ("xverse"). "astra" is our own naming: a leaf's path with
-its part in front, values as they are.
+its part in front, values as they are; such a file may hold both adapters, as the pretrained weights of a run that
+trained nothing else do.
 """
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -21,10 +23,10 @@ from astra_jax.weights.importing import Progress, load_published
 from astra_jax.weights.lora_naming import peft_naming, uno_naming
 from astra_jax.weights.mapping import Naming, naming_shapes, one, save_layer
 from astra_jax.weights.peft import PeftTensors, is_peft
-from astra_jax.weights.pretrained import DTYPES
+from astra_jax.weights.pretrained import DTYPES, WEIGHTS, find_pretrained
 from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import Tensors, open_tensors, some
-from astra_jax.weights.writing import write_safetensors
+from astra_jax.weights.writing import METADATA, write_safetensors, zeros
 from astra_jax.weights.xverse_naming import XVERSE_UNREAD, xverse_extra, xverse_naming
 
 # Part -> the forms that it is read and written in.
@@ -68,7 +70,8 @@ def load_adapter(
         form = find_form(tensors, part)
         naming = make_naming(part, form, config, abstract)
         read = PeftTensors(tensors, config) if form == "diffusers" else tensors
-        unread = XVERSE_UNREAD if form == "xverse" else ""
+        others = "|".join(f"{other}/.*" for other in FORMS if other != part)
+        unread = {"xverse": XVERSE_UNREAD, "astra": others}.get(form, "")
         return load_published(read, naming, abstract, dtype, shardings, progress, unread=unread)
 
 
@@ -90,13 +93,26 @@ def save_adapter(
     shapes = naming_shapes(naming, leaves)
     extra = xverse_extra(config.dsm) if form == "xverse" else {}
     scale = 1.0 if part == "dsm" or form == "astra" else config.lora.scale
-    chunks = _chunks(naming, leaves, scale, shapes)
-    metadata = {"format": "pt"}  # readers of these files ask for this word
+    chunks = itertools.chain(_chunks(naming, leaves, scale, shapes), zeros(extra))
     try:
         pathlib.Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
-        write_safetensors(path, shapes | extra, DTYPES[dtype], _then_zeros(chunks, extra), metadata)
+        write_safetensors(path, shapes | extra, DTYPES[dtype], chunks, METADATA)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}: choose another path") from error
+
+
+def refuse_adapters(folder: PathLike) -> None:
+    """Raises `UserError`, saying what to do, where a folder of pretrained weights holds adapters alone."""
+    found = find_pretrained(folder)
+    with open_tensors(found / WEIGHTS) as tensors:
+        parts = {name.partition("/")[0] for name in tensors.entries}
+    if parts and parts <= set(FORMS):
+        flags = " ".join(f"--{part}={found}" for part in sorted(parts))
+        raise UserError(
+            f"{found} holds adapters alone, without the model that they were trained on: give that with sample.py "
+            f"--config=FILE --weights=FOLDER {flags}, or write both into one folder with "
+            "python -m astra_jax.weights export --workdir=RUN --out=FOLDER"
+        )
 
 
 def find_form(tensors: Tensors, part: str) -> str:
@@ -144,11 +160,3 @@ def _chunks(
                 value = value.astype(np.float32) * np.float32(scale)
             total = value if total is None else total + value
         yield total
-
-
-def _then_zeros(
-    chunks: Iterator[Shaped[np.ndarray, "..."]], extra: dict[str, tuple[int, ...]]
-) -> Iterator[Shaped[np.ndarray, "..."]]:
-    yield from chunks
-    for shape in extra.values():
-        yield np.zeros(shape, np.float32)

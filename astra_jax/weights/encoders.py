@@ -86,6 +86,24 @@ def clip_vision_unread(config: ClipVisionConfig, prefix: str = VISION_PREFIX) ->
     )
 
 
+def clip_vision_extra(config: ClipVisionConfig, prefix: str = VISION_PREFIX) -> dict[str, tuple[int, ...]]:
+    """Shapes of what `CLIPVisionModel` has besides: its last block and the norm behind it.
+
+    Zeros in their place make a block that changes nothing, so that `hidden_states[-2]`, which is what is read of CLIP,
+    stays where its readers look for it.
+    """
+    block, width = f"{prefix}encoder.layers.{config.layers - 1}.", config.width
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, *shape in (
+        *((f"{block}self_attn.{name}_proj", width, width) for name in ("q", "k", "v", "out")),
+        (f"{block}mlp.fc1", config.mlp_dim, width),
+        (f"{block}mlp.fc2", width, config.mlp_dim),
+        *((name, width) for name in (f"{block}layer_norm1", f"{block}layer_norm2", f"{prefix}post_layernorm")),
+    ):
+        shapes |= {f"{name}.weight": tuple(shape), f"{name}.bias": (shape[0],)}
+    return shapes
+
+
 def siglip_vision_naming(config: SiglipVisionConfig, prefix: str = VISION_PREFIX) -> Naming:
     """Names of `SiglipVisionModel`, without its pooling head, by path in the encoder's tree."""
     return {

@@ -7,7 +7,7 @@ needs 24 GB once, on the devices.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import jax
@@ -130,42 +130,44 @@ def own_naming(tree: Params) -> Naming:
 
 
 def place_pretrained(
-    folder: PathLike, abstract: Params, shardings: Params, dtype: Any = np.float32, progress: Progress | None = None
+    folder: PathLike, abstract: Params, wanted: Container[str] | None = None, progress: Progress | None = None
 ) -> Params:
-    """`load_pretrained` straight onto devices: the parts of `abstract` that a folder of pretrained weights has.
+    """The parts of `abstract` that a folder of pretrained weights has, each tensor straight onto its devices.
 
     Args:
         folder: of pretrained weights, or a training run's workdir.
-        abstract: part -> its tree of arrays or shapes.
-        shardings: a `jax.sharding.Sharding` a leaf of `abstract`.
-        dtype: of the result.
+        abstract: part -> its tree of `jax.ShapeDtypeStruct` with the dtype and the sharding that the result has.
+        wanted: the paths to read, all by default; the others are checked, and left out of the result.
         progress: called with the bytes of every piece read.
 
-    A part that is there must fit whole; parts that `abstract` does not have are left out. Raises `UserError` as
-    `load_published` does, and where no part is there.
+    A part that is there must fit whole; parts that `abstract` does not have are left out. Every process of a run calls
+    it and keeps its own shards. Raises `UserError` as `load_published` does, and where no part is there.
     """
     path = find_pretrained(folder) / WEIGHTS
     with open_tensors(path) as tensors:
         parts = {name.partition("/")[0] for name in tensors.entries}
-        wanted = {part: tree for part, tree in abstract.items() if part in parts}
-        if not wanted:
+        common = {part: tree for part, tree in abstract.items() if part in parts}
+        if not common:
             raise UserError(f"{folder} has {some(sorted(parts))} but this model needs {some(sorted(abstract))}")
-        unread = "|".join(f"{re.escape(part)}/.*" for part in sorted(parts - set(wanted)))
-        check_published(tensors, own_naming(wanted), wanted, unread)
-        where = flatten({part: shardings[part] for part in wanted})
+        unread = "|".join(f"{re.escape(part)}/.*" for part in sorted(parts - set(common)))
+        check_published(tensors, own_naming(common), common, unread)
 
-        def pieces(name: str, shape: tuple[int, ...]) -> Iterator[Shaped[np.ndarray, "..."]]:
+        def pieces(name: str, leaf: jax.ShapeDtypeStruct) -> Iterator[Shaped[np.ndarray, "..."]]:
             # Blocks lie one behind the other, so the layers of a stacked leaf need not come all at once.
-            stacked = len(shape) > 2
-            for index in range(shape[0] if stacked else 1):
+            stacked = len(leaf.shape) > 2
+            for index in range(leaf.shape[0] if stacked else 1):
                 piece = tensors.read_layer(name, index) if stacked else tensors.read(name)
                 if progress is not None:
                     progress(piece.nbytes)
-                yield _finite(piece, dtype, f"{path}: {name}")
+                yield _finite(piece, leaf.dtype, f"{path}: {name}")
 
-        leaves = {name: tuple(leaf.shape) for name, leaf in flatten(wanted).items()}
-        placed = {name: place(pieces(name, s), s, len(s) > 2, dtype, where[name]) for name, s in leaves.items()}
-    return unflatten(placed)
+        return unflatten(
+            {
+                name: place(pieces(name, leaf), leaf.shape, len(leaf.shape) > 2, leaf.dtype, leaf.sharding)
+                for name, leaf in flatten(common).items()
+                if wanted is None or name in wanted
+            }
+        )
 
 
 def place(

@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 
-from astra_jax.config import ModelConfig
+from astra_jax.config import FUSED, ModelConfig
 from astra_jax.errors import UserError
 from astra_jax.weights.flux import diffusers_naming
 from astra_jax.weights.mapping import LINEAR, Layout, Leaf, Naming, stack
@@ -24,17 +24,16 @@ _UNO = {
     "double_blocks/img_proj": "double_blocks.{}.processor.proj_lora1",
     "double_blocks/txt_qkv": "double_blocks.{}.processor.qkv_lora2",
     "double_blocks/txt_proj": "double_blocks.{}.processor.proj_lora2",
-    "single_blocks/linear1": "single_blocks.{}.processor.qkv_lora",
+    FUSED: "single_blocks.{}.processor.qkv_lora",
     "single_blocks/linear2": "single_blocks.{}.processor.proj_lora",
 }
-_FUSED = "single_blocks/linear1"
 
 
 def uno_naming(config: ModelConfig) -> Naming:
     """Names of UNO's file, by path in the tree "lora"; raises `UserError` where `config.lora` has other places."""
     naming: Naming = {}
     for place, leaf in _adapted(config).items():
-        if place not in _UNO or (place == _FUSED and config.lora.fused_mlp):
+        if place not in _UNO or (place == FUSED and config.lora.fused_mlp):
             raise UserError(f"UNO's naming has no place for a LoRA of {place}: use the diffusers naming")
         for factor, side in (("a", "down"), ("b", "up")):
             template = f"{_UNO[place]}.{side}.weight"
@@ -60,7 +59,7 @@ def peft_naming(config: ModelConfig) -> Naming:
 def modules_of(leaf: Leaf, place: str, config: ModelConfig) -> list[tuple[str, ...]]:
     """diffusers' modules that make each layer of `place`, whose kernel is `leaf` in its naming."""
     layers = [tuple(name.removesuffix(".weight") for name in names) for names in leaf.layers]
-    if place == _FUSED and not config.lora.fused_mlp:
+    if place == FUSED and not config.lora.fused_mlp:
         return [names[:3] for names in layers]  # queries, keys and values, without the MLP's input
     return layers
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pathlib
 import shutil
 import struct
@@ -23,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from astra_jax.config import Config, from_config_dict, to_dict
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten, unflatten
+from astra_jax.weights.drafts import draft_of
 from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import READABLE, some
 from astra_jax.weights.writing import Chunks, write_safetensors
@@ -57,32 +57,11 @@ def save_stream(
     An exception of `chunks` leaves no file behind.
     """
     tokenizer = check_export(config, dtype)
-    target = pathlib.Path(folder).absolute()
-    if target.exists() and (not target.is_dir() or {f.name for f in target.iterdir()} - {CONFIG, WEIGHTS, TOKENIZER}):
-        raise UserError(f"{target} holds other files: choose a new or empty folder")
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+    with draft_of(folder, {CONFIG, WEIGHTS, TOKENIZER}) as draft:
         write_safetensors(draft / WEIGHTS, shapes, DTYPES[dtype], chunks)
         (draft / CONFIG).write_text(json.dumps(to_dict(config), indent=2) + "\n")
         if tokenizer is not None:
             shutil.copyfile(tokenizer, draft / TOKENIZER)
-        _put_in_place(draft, target)
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror or error}: choose another folder") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _put_in_place(draft: pathlib.Path, target: pathlib.Path) -> None:
-    if target.exists():
-        old = target.with_name(f".{target.name}.{os.getpid()}.old")
-        os.rename(target, old)
-        os.rename(draft, target)
-        shutil.rmtree(old)
-    else:
-        os.rename(draft, target)
 
 
 def check_export(config: Config, dtype: str) -> pathlib.Path | None:

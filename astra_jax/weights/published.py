@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from astra_jax.config import ModelConfig
 from astra_jax.errors import UserError
@@ -21,13 +20,11 @@ class Table:
         file: where a model's folder keeps it.
         naming: by path in the part's tree.
         unread: a regex of the tensors that no leaf is made from.
-        settings: of a config.json beside the file, for whoever reads it next; empty: none.
     """
 
     file: str
     naming: Naming
     unread: str = ""
-    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 # Part -> the subfolder of a published FLUX.1 folder. A model has one image encoder, so two may share a name.
@@ -65,22 +62,9 @@ def tables(part: str, config: ModelConfig, names: Iterable[str] | None = None) -
 
 def _transformer(config: ModelConfig) -> dict[str, Table]:
     sizes = config.transformer
-    settings = {
-        "_class_name": "FluxTransformer2DModel",
-        "attention_head_dim": sizes.width // sizes.heads,
-        "axes_dims_rope": list(sizes.axes_dim),
-        "guidance_embeds": sizes.guidance_embed,
-        "in_channels": sizes.latent_dim,
-        "joint_attention_dim": sizes.context_dim,
-        "num_attention_heads": sizes.heads,
-        "num_layers": sizes.double_blocks,
-        "num_single_layers": sizes.single_blocks,
-        "patch_size": 1,
-        "pooled_projection_dim": sizes.pooled_dim,
-    }
     file = "transformer/diffusion_pytorch_model.safetensors"
     return {
-        "diffusers": Table(file, flux.diffusers_naming(sizes), settings=settings),
+        "diffusers": Table(file, flux.diffusers_naming(sizes)),
         "black-forest-labs": Table("flux1.safetensors", flux.bfl_naming(sizes)),
     }
 

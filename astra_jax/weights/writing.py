@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import ml_dtypes
@@ -15,6 +15,7 @@ from jaxtyping import Shaped
 from astra_jax.weights.sources import PathLike
 
 _WORDS = {np.dtype(np.float32): "F32", np.dtype(np.float16): "F16", np.dtype(ml_dtypes.bfloat16): "BF16"}
+METADATA = {"format": "pt"}  # readers of published files ask for this word of their header
 Chunks = Iterable[Shaped[np.ndarray, "..."]]
 
 
@@ -57,3 +58,8 @@ def write_safetensors(
         os.fsync(file.fileno())
     if written != end:
         raise ValueError(f"{path}: {written} bytes came for tensors of {end}")
+
+
+def zeros(shapes: dict[str, tuple[int, ...]]) -> Iterator[Shaped[np.ndarray, "..."]]:
+    """Chunks of zeros, for tensors that a published form has and our model does not."""
+    return (np.zeros(shape, np.float32) for shape in shapes.values())

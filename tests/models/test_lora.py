@@ -167,13 +167,13 @@ def test_merging_by_hand():
 
 def test_the_interceptor_leaves_other_modules_alone():
     layer = nn.Dense(2)
-    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.zeros(2)}
-    joined = lora_lib.join({"m": params}, {"m": {"a": jnp.ones((2, 1)), "b": jnp.ones((1, 1))}})["m"]
+    base = {"params": {"kernel": jnp.ones((2, 2)), "bias": jnp.zeros(2)}}
+    adapted = base | {"lora": {"a": jnp.ones((2, 1)), "b": jnp.ones((1, 1))}}
     x = jnp.array([[1.0, 2.0]])
     with nn.intercept_methods(lora_lib.interceptor(10.0)):
-        np.testing.assert_array_equal(layer.apply({"params": joined}, x), [[33.0, 3.0]])
-        np.testing.assert_array_equal(layer.apply({"params": params}, x), [[3.0, 3.0]])
-    np.testing.assert_array_equal(layer.apply({"params": joined}, x), [[3.0, 3.0]])
+        np.testing.assert_array_equal(layer.apply(adapted, x), [[33.0, 3.0]])
+        np.testing.assert_array_equal(layer.apply(base, x), [[3.0, 3.0]])
+    np.testing.assert_array_equal(layer.apply(adapted, x), [[3.0, 3.0]])
 
 
 def test_bfloat16_computes_in_bfloat16():
@@ -199,7 +199,7 @@ def test_what_is_refused(params):
     with pytest.raises(ValueError, match="rank 0"):
         lora_lib.init_lora(jax.random.key(0), params["transformer"], LoraConfig())
     with pytest.raises(ValueError, match="adapts gone, which is no linear map"):
-        lora_lib.join(params["transformer"], {"gone": {"a": jnp.zeros((1, 1))}})
+        lora_lib.collections(params["transformer"], {"gone": {"a": jnp.zeros((1, 1))}})
 
 
 def test_the_full_size_has_unos_number_of_parameters():

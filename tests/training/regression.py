@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
-from astra_jax.config import Config, DataConfig, MeshConfig, OptimizerConfig, TrainConfig
+from astra_jax.config import Config, DataConfig, MeshConfig, ModelConfig, OptimizerConfig, TrainConfig
 from astra_jax.training.mesh import fsdp
 from astra_jax.training.objective import example_normal
 
@@ -74,4 +74,5 @@ def make_config(**train):
         "sample_every": 0,
         "export_dtype": "float32",
     }
-    return Config(data=DataConfig(), mesh=mesh, train=TrainConfig(optimizer=optimizer, **defaults | train))
+    model = ModelConfig(dtype="float32")
+    return Config(model=model, data=DataConfig(), mesh=mesh, train=TrainConfig(optimizer=optimizer, **defaults | train))

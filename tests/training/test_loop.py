@@ -110,10 +110,10 @@ def test_initial_weights_come_from_folders(tmp_path):
 
 def test_initial_weights_must_fit(tmp_path):
     save_pretrained(tmp_path / "alien", make_config(), {"unet": {"kernel": np.zeros(2)}}, "float32")
-    with pytest.raises(UserError, match="has unet but this run needs features, head"):
+    with pytest.raises(UserError, match="has unet but this model needs features, head"):
         run(tmp_path / "a", make_config(initialize_from=(str(tmp_path / "alien"),)))
     save_pretrained(tmp_path / "shape", make_config(), {"features": {"kernel": np.zeros((8, 15))}}, "float32")
-    with pytest.raises(UserError, match=r"features/kernel \(8, 15\), not \(8, 16\)"):
+    with pytest.raises(UserError, match=r"features/kernel \[8, 15\], not \[8, 16\]"):
         run(tmp_path / "b", make_config(initialize_from=(str(tmp_path / "shape"),)))
     with pytest.raises(UserError, match="has no model.safetensors"):
         run(tmp_path / "c", make_config(initialize_from=(str(tmp_path / "nothing"),)))

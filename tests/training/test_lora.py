@@ -19,14 +19,18 @@ from astra_jax import config as c
 from astra_jax.errors import UserError
 from astra_jax.models.astra import Batch, Inputs
 from astra_jax.params import flatten
+from astra_jax.pipeline import AstraPipeline
 from astra_jax.training.astra_objective import AstraObjective
-from astra_jax.training.export import export_adapters
+from astra_jax.training.checkpoint import Checkpoints
+from astra_jax.training.export import export_adapters, export_workdir
+from astra_jax.training.initialize import initialize
 from astra_jax.training.loop import train
 from astra_jax.training.mesh import make_mesh, shardings
 from astra_jax.training.optimizer import make_optimizer
 from astra_jax.training.partition import partition
 from astra_jax.training.state import abstract_state, create_state
 from astra_jax.training.step import make_step
+from astra_jax.weights.adapters import load_adapter
 from astra_jax.weights.pretrained import load_pretrained, save_pretrained
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -111,20 +115,49 @@ def finished(base, tmp_path_factory):
     return workdir, run(workdir, make_config(base))
 
 
-def test_only_the_adapters_are_trained(base, finished):
-    workdir, state = finished
+def test_only_the_adapters_are_trained(finished):
+    _, state = finished
     assert set(state.params) == set(state.ema) == {"lora", "dsm"}
     paths = {path.partition("/")[2] for path in flatten(state.params)}
     for name, moment in (("mu", state.opt_state[1][0].mu), ("nu", state.opt_state[1][0].nu)):
         assert {path.partition("/")[2] for path in flatten(moment)} == paths, name
     assert all(np.abs(leaf).max() > 0 for path, leaf in flatten(state.params["lora"]).items())  # b has left zero
     assert np.abs(state.params["dsm"]["shared"]["out_norm"]["scale"]).max() > 0
-    _, before = load_pretrained(base)
+
+
+def test_the_run_leaves_the_adapters_alone_and_sampling_reads_them(finished):
+    workdir, state = finished
     config, after = load_pretrained(workdir)
     assert config.model.lora.rank == 4
-    assert set(after) == set(before) | {"lora", "dsm"}
-    for path, leaf in flatten(before).items():
-        np.testing.assert_array_equal(flatten(after)[path], leaf, err_msg=path)
+    assert set(after) == {"lora", "dsm"}
+    abstract = jax.eval_shape(AstraObjective(c.Config(model=MODEL)).init, jax.random.key(0))
+    for part in after:
+        jax.tree.map(np.testing.assert_array_equal, after[part], state.ema[part])
+        # What `sample.py --lora=... --dsm=...` calls: each is found in the file of both.
+        read = load_adapter(workdir / "pretrained", part, MODEL, abstract[part])
+        jax.tree.map(np.testing.assert_array_equal, read, after[part])
+    with pytest.raises(UserError, match=r"holds adapters alone, .* --dsm=\S*pretrained --lora=\S*pretrained, or write"):
+        AstraPipeline.from_pretrained(workdir)
+
+
+def test_the_whole_model_is_exported_on_demand(base, finished, tmp_path):
+    workdir, state = finished
+    assert export_workdir(workdir, tmp_path / "whole", AstraObjective, "float32") == 4
+    before, after = (flatten(load_pretrained(folder)[1]) for folder in (base, tmp_path / "whole"))
+    assert after.keys() == before.keys() | flatten(state.ema).keys()
+    for path, leaf in (before | flatten(state.ema)).items():
+        np.testing.assert_array_equal(after[path], leaf, err_msg=path)
+
+
+def test_a_second_stage_starts_from_the_first(base, finished, tmp_path):
+    workdir, state = finished
+    config = make_config(base, initialize_from=(str(base), str(workdir)))
+    mesh = make_mesh(config.mesh, jax.devices()[:1])
+    checkpoints = Checkpoints(tmp_path, config, [])
+    with jax.set_mesh(mesh):
+        second, _, _ = initialize(config, AstraObjective(config), mesh, checkpoints)
+    checkpoints.close()
+    jax.tree.map(np.testing.assert_array_equal, second.params, state.ema)
 
 
 def test_a_checkpoint_holds_the_adapters_and_not_the_base(base, finished):

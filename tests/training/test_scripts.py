@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -46,6 +47,31 @@ def test_mistakes_end_in_one_line_and_exit_code_2(arguments, message):
     assert len(errors) == 1
     assert message in errors[0]
     assert "Traceback" not in result.stderr
+
+
+def test_a_finished_run_says_how_to_draw():
+    program = (
+        "import pathlib, sys\nfrom absl import flags\nimport train\nflags.FLAGS(sys.argv)\n"
+        "for trained, own in ((['clip_text', 'dsm'], True), (['lora'], True), (['dsm', 'lora'], False)):\n"
+        "    print(train._how_to_draw(pathlib.Path('runs/a b'), trained, own))"
+    )
+    overrides = ["--config.model.lora.rank=16", "--config.train.steps=9"]
+    result = start("-c", program, "--config=configs/flux.py", *overrides)
+    assert result.returncode == 0, result.stderr
+    whole, ours, published = result.stdout.splitlines()
+    assert whole == "python sample.py '--checkpoint=runs/a b'"
+    assert ours == (
+        "python -m astra_jax.weights export '--workdir=runs/a b' '--out=runs/a b/whole'"
+        " && python sample.py '--checkpoint=runs/a b/whole'"
+    )
+    assert published == (
+        "python sample.py --config=configs/flux.py --config.model.lora.rank=16 --weights=FLUX.1-dev"
+        " '--dsm=runs/a b/pretrained' '--lora=runs/a b/pretrained'"
+    )
+    # sample.py takes all of it, up to the weights that are not here.
+    result = start(*shlex.split(published)[1:], "--prompt=a man", "--pose=none")
+    assert result.returncode == 2
+    assert "FLUX.1-dev is no folder" in result.stderr
 
 
 @pytest.mark.slow

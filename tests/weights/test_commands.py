@@ -1,5 +1,6 @@
 """inspect, import and export, as a user starts them and as functions."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -12,16 +13,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from astra_jax.config import as_config_dict
+from astra_jax.config import LoraConfig, as_config_dict
 from astra_jax.errors import UserError
 from astra_jax.models.astra import Astra
+from astra_jax.models.lora import init_lora, merge
 from astra_jax.params import flatten
 from astra_jax.weights.exporting import export_published
-from astra_jax.weights.importing import import_parts
+from astra_jax.weights.importing import import_parts, load_published
 from astra_jax.weights.inspection import describe_tensors, describe_tree
 from astra_jax.weights.orbax_folder import load_orbax, save_orbax
-from astra_jax.weights.pretrained import WEIGHTS, load_pretrained
-from astra_jax.weights.published import find_table, part_of, tables
+from astra_jax.weights.pretrained import WEIGHTS, load_pretrained, save_pretrained
+from astra_jax.weights.published import FOLDERS, find_table, part_of, tables
 from astra_jax.weights.tensors import open_tensors
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -69,6 +71,7 @@ def test_export_writes_what_readers_of_the_layout_look_for(pretrained, tmp_path)
     _, (written, _), _ = export(pretrained, tmp_path / "out", dtype=ml_dtypes.bfloat16)
     assert {"transformer", "autoencoder", "t5", "clip_text"} <= set(written)
     folder = tmp_path / "out" / "transformer"
+    assert sorted(file.parent.name for file in (tmp_path / "out").glob("*/config.json")) == sorted(FOLDERS.values())
     settings = json.loads((folder / "config.json").read_text())
     assert settings["_class_name"] == "FluxTransformer2DModel"
     assert (settings["num_layers"], settings["attention_head_dim"], settings["guidance_embeds"]) == (1, 8, False)
@@ -79,10 +82,36 @@ def test_export_writes_what_readers_of_the_layout_look_for(pretrained, tmp_path)
     assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(ml_dtypes.bfloat16)}
 
 
+@pytest.mark.parametrize("form", ["diffusers", "black-forest-labs"])
+def test_a_lora_is_merged_into_what_is_published(pretrained, tmp_path, form):
+    config, params = load_pretrained(pretrained)
+    lora = LoraConfig(rank=2, scale=0.5, places=r"^double_blocks/img_qkv$|^single_blocks/linear1$|^img_in$")
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, lora=lora))
+    rng = np.random.default_rng(0)
+    factors = jax.eval_shape(lambda: init_lora(jax.random.key(0), params["transformer"], lora))
+    params["lora"] = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), factors)
+    save_pretrained(tmp_path / "adapted", config, params, "float32")
+    _, (written, left), _ = export(tmp_path / "adapted", tmp_path / "out", form)
+    assert "transformer" in written
+    assert "lora" not in [*written, *left]
+    table = tables("transformer", config.model)[form]
+    with open_tensors(tmp_path / "out" / table.file) as tensors:
+        published = flatten(load_published(tensors, table.naming, params["transformer"]))
+    before = flatten(params["transformer"])
+    expected = flatten(merge(params["transformer"], params["lora"], 0.5)[0])
+    changed = {path for path, leaf in published.items() if not np.array_equal(leaf, before[path])}
+    assert changed == {f"{path}/kernel" for path in ("double_blocks/img_qkv", "single_blocks/linear1", "img_in")}
+    for path in changed:
+        np.testing.assert_allclose(published[path], expected[path], rtol=1e-5, atol=1e-6, err_msg=path)
+    # The fused map's part that makes the MLP's input has no factors.
+    fused = published["single_blocks/linear1/kernel"][..., 48:]
+    np.testing.assert_array_equal(fused, before["single_blocks/linear1/kernel"][..., 48:])
+
+
 def test_export_refuses_what_it_cannot_do(pretrained, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
-    with pytest.raises(UserError, match="holds files: choose a new or empty folder"):
+    with pytest.raises(UserError, match="holds other files: choose a new or empty folder"):
         export(pretrained, tmp_path / "out")
     with pytest.raises(UserError, match="the format must be diffusers or black-forest-labs, not 'gguf'"):
         export(pretrained, tmp_path / "new", "gguf")

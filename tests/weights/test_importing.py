@@ -103,24 +103,35 @@ def test_own_folders_go_straight_onto_a_mesh(tmp_path, params):
     mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
     specs = {"blocks": {"kernel": PartitionSpec(None, "x")}, "final": {"kernel": PartitionSpec("x")}}
     specs["scale"] = PartitionSpec()
-    shardings = jax.tree.map(lambda s: NamedSharding(mesh, s), specs, is_leaf=lambda x: isinstance(x, PartitionSpec))
-    wanted, seen = {"model": ABSTRACT, "absent": {"y": ABSTRACT["scale"]}}, []
-    loaded = place_pretrained(tmp_path / "own", wanted, {"model": shardings}, jnp.bfloat16, seen.append)
+    dtypes = {"blocks": {"kernel": jnp.bfloat16}, "final": {"kernel": jnp.float32}, "scale": jnp.float16}
+
+    def target(leaf, spec, dtype):
+        return jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=NamedSharding(mesh, spec))
+
+    model = jax.tree.map(target, ABSTRACT, specs, dtypes)
+    seen = []
+    loaded = place_pretrained(tmp_path / "own", {"model": model, "absent": {"y": model["scale"]}}, progress=seen.append)
     assert list(loaded) == ["model"]
     assert sum(seen) == 4 * sum(leaf.size for leaf in jax.tree.leaves(params))
     for path, leaf in flatten(loaded["model"]).items():
-        assert leaf.sharding == flatten(shardings)[path]
-        np.testing.assert_array_equal(np.asarray(leaf), flatten(params)[path].astype(ml_dtypes.bfloat16))
+        wanted = flatten(model)[path]
+        assert (leaf.dtype, leaf.sharding) == (wanted.dtype, wanted.sharding)
+        np.testing.assert_array_equal(np.asarray(leaf), flatten(params)[path].astype(wanted.dtype))
+
+    seen.clear()
+    some = place_pretrained(tmp_path / "own", {"model": model}, {"model/scale"}, seen.append)
+    assert list(flatten(some)) == ["model/scale"]
+    assert sum(seen) == 4 * 5
 
     with pytest.raises(UserError, match="has model, other but this model needs absent"):
-        place_pretrained(tmp_path / "own", {"absent": wanted["absent"]}, {})
-    other = ABSTRACT | {"more": ABSTRACT["scale"]}
+        place_pretrained(tmp_path / "own", {"absent": {"y": model["scale"]}})
     with pytest.raises(UserError, match=r"does not fit this model: 1 missing \(model/more\)"):
-        place_pretrained(tmp_path / "own", {"model": other}, {"model": shardings})
+        # What is not wanted must fit, too.
+        place_pretrained(tmp_path / "own", {"model": model | {"more": model["scale"]}}, {"model/scale"})
     tree["model"]["blocks"]["kernel"][1, 2, 3] = np.nan
     save_pretrained(tmp_path / "own", Config(), tree, "float32")
     with pytest.raises(UserError, match="model/blocks/kernel has values that are NaN"):
-        place_pretrained(tmp_path / "own", {"model": ABSTRACT}, {"model": shardings})
+        place_pretrained(tmp_path / "own", {"model": model})
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
