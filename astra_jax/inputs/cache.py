@@ -104,7 +104,7 @@ def check_autoencoder(folder: str | pathlib.Path, params: Mapping[str, Any]) -> 
 def check_initial_autoencoder(config: Config) -> None:
     """Raises `UserError` unless the autoencoder that `train.initialize_from` gives the run made `data.latents`."""
     for folder in reversed(config.train.initialize_from):
-        _, params = load_pretrained(folder)
+        _, params = load_pretrained(folder, {"autoencoder"})
         if "autoencoder" in params:
             return check_autoencoder(config.data.latents, params["autoencoder"])
     raise UserError("config.data.latents needs the autoencoder that made it: name its folder in train.initialize_from")

@@ -201,7 +201,7 @@ def main(argv: Sequence[str]) -> None:
     """Reads the config and the weights, writes the cache."""
     del argv
     config = cli.read_config(FLAGS.config)
-    params = load_pretrained(FLAGS.autoencoder)[1]
+    params = load_pretrained(FLAGS.autoencoder, {"autoencoder"})[1]
     expected = jax.eval_shape(Astra(config.model).init, jax.random.key(0))["autoencoder"]
     params = {"autoencoder": params.get("autoencoder", {})}
     check_tree(params, {"autoencoder": expected}, FLAGS.autoencoder)

@@ -11,7 +11,7 @@ import json
 import pathlib
 import shutil
 import struct
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import jax
@@ -76,14 +76,16 @@ def check_export(config: Config, dtype: str) -> pathlib.Path | None:
     return tokenizer
 
 
-def load_pretrained(folder: PathLike) -> tuple[Config, Params]:
+def load_pretrained(folder: PathLike, parts: Container[str] | None = None) -> tuple[Config, Params]:
     """Config and float32 numpy parameters of a folder, or of a training run's workdir (its `pretrained`).
+
+    With `parts` only these are read, as far as they are there.
 
     The tensors are not yet compared with a model: see `check_tree`. Raises `UserError` for missing, damaged or
     oversized files, pickle formats and tensors that are not floating point.
     """
     folder = find_pretrained(folder)
-    return load_config(folder), _load_weights(folder / WEIGHTS)
+    return load_config(folder), _load_weights(folder / WEIGHTS, parts)
 
 
 def find_pretrained(folder: PathLike) -> pathlib.Path:
@@ -113,11 +115,13 @@ def load_config(folder: PathLike) -> Config:
     return from_config_dict(tree, path=str(path))
 
 
-def _load_weights(path: pathlib.Path) -> Params:
+def _load_weights(path: pathlib.Path, parts: Container[str] | None) -> Params:
     flat: dict[str, np.ndarray] = {}
     try:
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118 - not a dict
+                if parts is not None and name.partition("/")[0] not in parts:
+                    continue
                 kind = file.get_slice(name).get_dtype()
                 if kind not in READABLE:
                     raise UserError(f"{path}: {_short(name)} is {kind}; weights must be {', '.join(READABLE)}")

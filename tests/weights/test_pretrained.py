@@ -30,6 +30,16 @@ def test_round_trip(tmp_path, name, dtype):
     assert {p.name for p in tmp_path.iterdir()} == {"words", "out"}  # no drafts
 
 
+def test_parts_can_be_chosen(tmp_path):
+    save_pretrained(tmp_path, Config(), PARAMS, "float32")
+    # What is not asked for is not even looked at.
+    tensors = {"a/kernel": PARAMS["a"]["kernel"], "b": np.float32([np.nan])}
+    save_file(tensors, tmp_path / "model.safetensors")
+    params = load_pretrained(tmp_path, {"a", "absent"})[1]
+    assert list(params) == ["a"]
+    np.testing.assert_array_equal(params["a"]["kernel"], PARAMS["a"]["kernel"])
+
+
 def test_transposed_arrays_keep_their_values(tmp_path):
     kernel = np.arange(6, dtype=np.float32).reshape(2, 3).T
     save_pretrained(tmp_path / "out", Config(), {"kernel": kernel, "scalar": np.float32(3)}, "float32")
