@@ -191,7 +191,7 @@ class AstraPipeline:
         batch, height, width, _ = inputs.pose.shape
         nothing = prepare(Example("", (), None, (height, width)), self.config, (height, width))
         fields, _ = arrays(nothing, self.config, self.tokenizer, 0.0, DROP_ALL)
-        return stack([fields] * batch).replace(guidance=inputs.guidance)
+        return dataclasses.replace(stack([fields] * batch), guidance=inputs.guidance)
 
     def draw(
         self,
