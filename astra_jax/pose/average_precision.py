@@ -2,9 +2,9 @@
 
     figures = keypoint_ap([(TruePeople.drawn(people), FoundPeople(guesses, scores)), ...])
 
-The rules are cocoapi's: guesses, best first, each take the most similar person that is free; a person who is in a crowd,
-bears no labelled joint or is outside the range of areas is ignored, and so are a guess that found such a person and a
-guess of such a size that found nobody. Precision is read at 101 recalls and averaged over ten OKS thresholds.
+The rules are cocoapi's: guesses, best first, each take the most similar person that is free. A person who is in a
+crowd, bears no labelled joint or is outside the range of areas is ignored, and so are a guess that found such a person
+and one of such a size that found nobody. Precision is read at 101 recalls and averaged over ten OKS thresholds.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def test_thresholds(make_people):
     found = keypoint_ap([(truth, guess)])
     assert found["AP"] == pytest.approx(reached)
     assert found["AR"] == pytest.approx(reached)
-    assert (found["AP50"], found["AP75"]) == pytest.approx((1, oks >= 0.75))
+    assert (found["AP50"], found["AP75"]) == pytest.approx((1, float(oks >= 0.75)))
 
 
 def test_a_second_guess_of_the_same_person_is_wrong_but_not_in_a_crowd(make_people):
