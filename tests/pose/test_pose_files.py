@@ -149,7 +149,7 @@ def test_a_detectors_arrays(tmp_path, make_whole_people):
     form=st.sampled_from(FORMS),
     size=st.tuples(st.integers(2, 4000), st.integers(2, 4000)),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_is_written_is_read(tmp_path_factory, seed, count, points, form, size):
     rng = np.random.default_rng(seed)
     people = rng.uniform(-50, 5000, (count, points, 3)).astype(np.float32)
@@ -326,7 +326,7 @@ json_trees = st.recursive(
 
 
 @given(tree=json_trees)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_json_is_people_or_a_user_error(tree, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps(tree))
