@@ -3,9 +3,9 @@
     python -m benchmarks.pose_depot --depot ../shared/data/pose_depot --out sheet.png
 
 A picture's joints are found by the colours of its discs and drawn again at the picture's own size; we put the neck
-between the shoulders, the Depot's rig has its own. The last line is one JSON object: the share of the Depot's limbs that
-have our colour within 4 grey levels in 255, the same for our drawings, and the radius of the Depot's joints against
-ours, which differs between its pictures (they are made at several scales).
+between the shoulders, the Depot's rig has its own. The last line is one JSON object: the share of the Depot's limbs
+that have our colour within 4 grey levels in 255, the same for our drawings, and the radius of the Depot's joints
+against ours, which differs between its pictures (they are made at several scales).
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ def find_joints(picture: np.ndarray) -> tuple[np.ndarray, float]:
     A joint is the largest patch of its disc's hue; one without is absent (v = 0). Covered discs are a little off.
     """
     points, radii = np.zeros((18, 3), np.float32), []
-    value = picture.max(axis=-1)
-    hues = picture * (255 / np.maximum(value, 1)[..., None])
-    distance = np.abs(hues[..., None, :] - np.array(COLOURS)).max(axis=-1)
-    nearest = np.where((value > _BRIGHT) & (distance.min(axis=-1) < _HUE_TOLERANCE), distance.argmin(axis=-1), -1)
+    bright = picture.max(axis=-1) > _BRIGHT
+    colours = picture[bright].astype(np.float64)
+    hues = colours * (255 / colours.max(axis=-1, keepdims=True))
+    distance = np.abs(hues[:, None] - np.array(COLOURS)).max(axis=-1)
+    nearest = np.full(picture.shape[:2], -1)
+    nearest[bright] = np.where(distance.min(axis=-1) < _HUE_TOLERANCE, distance.argmin(axis=-1), -1)
     for i in range(18):
         patches, count = ndimage.label(nearest == i)
         if not count:
@@ -61,14 +63,18 @@ def as_points(people: np.ndarray) -> np.ndarray:
     return np.concatenate([people[0], neck(people)])[list(OPENPOSE_FROM_COCO)]
 
 
-def limb_distances(picture: np.ndarray, points: np.ndarray, colours: Sequence[Sequence[int]] = COLOURS) -> np.ndarray:
-    """How far every limb [17] is from its colour, in grey levels; NaN for a limb without both ends.
+def limb_distances(
+    picture: np.ndarray, points: np.ndarray, radius: float, colours: Sequence[Sequence[int]] = COLOURS
+) -> np.ndarray:
+    """How far every limb [17] is from its colour, in grey levels.
 
-    It is the least distance among the pixels around the limb's middle third: others may cross it.
+    It is the least distance among the pixels around the limb's middle third: others may cross it. NaN for a limb
+    without both ends, or so short that its joints' discs cover that third.
     """
     distances = np.full(len(LIMBS), np.nan)
     for limb, (i, j) in enumerate(LIMBS):
-        if points[i, 2] > 0 and points[j, 2] > 0:
+        length = np.linalg.norm(points[j, :2] - points[i, :2])
+        if points[i, 2] > 0 and points[j, 2] > 0 and length > 6 * radius:
             along = points[i, :2] + np.linspace(1 / 3, 2 / 3, 15)[:, None] * (points[j, :2] - points[i, :2])
             pixels = (along[:, None] + _AROUND).round().astype(int).reshape(-1, 2)
             x, y = np.clip(pixels, 0, [picture.shape[1] - 1, picture.shape[0] - 1]).T
@@ -119,9 +125,10 @@ def main() -> None:
         person = as_person(points)
         again = draw(person, picture.shape[:2])
         pairs[title] = picture, again
-        theirs.append(limb_distances(picture, points))
-        ours.append(limb_distances(again, as_points(person)))
-        ratios.append(radius / max(HALF_WIDTH * min(picture.shape[:2]) / 512, MIN_HALF_WIDTH))
+        theirs.append(limb_distances(picture, points, radius))
+        our_radius = max(HALF_WIDTH * min(picture.shape[:2]) / 512, MIN_HALF_WIDTH)
+        ours.append(limb_distances(again, as_points(person), our_radius))
+        ratios.append(radius / our_radius)
     sheet(pairs, arguments.height, arguments.columns).save(arguments.out)
     shares = [float((d[~np.isnan(d)] <= TOLERANCE).mean()) for d in (np.concatenate(theirs), np.concatenate(ours))]
     figures = {"pictures": len(pairs), "limbs": int((~np.isnan(theirs)).sum())}
