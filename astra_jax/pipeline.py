@@ -35,7 +35,7 @@ from astra_jax.models.astra import PATCH, Astra, Inputs, unpatchify
 from astra_jax.params import Params
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.people_words import count_people, is_person
-from astra_jax.pose.pose_files import letterbox, load_people
+from astra_jax.pose.pose_files import SUFFIXES, letterbox, load_people
 from astra_jax.pose.retrieval import Retrieved, Retriever
 from astra_jax.weights.adapters import refuse_adapters
 from astra_jax.weights.pretrained import check_tree, find_pretrained, fingerprint, load_pretrained
@@ -60,7 +60,7 @@ class Ready:
 class Pose:
     """Where a request's pose comes from: people to draw, a finished skeleton picture, or neither."""
 
-    people: Float[np.ndarray, "P 17 3"] | None = None  # in pixels of the canvas
+    people: Float[np.ndarray, "P J 3"] | None = None  # in pixels of the canvas
     picture: UInt8[np.ndarray, "H W 3"] | None = None
     retrieved: Retrieved | None = None
     note: str = ""  # what the user should know
@@ -173,7 +173,7 @@ class AstraPipeline:
             return Pose()
         if request.pose != "auto":
             path = pathlib.Path(request.pose)
-            if path.suffix.lower() == ".json":
+            if path.suffix.lower() in SUFFIXES:
                 return Pose(people=load_people(path, size))
             return Pose(picture=letterbox(load_photo(path), size))
         count = people_asked_for(request)

@@ -19,11 +19,12 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Example:
-    """A picture and what it is made from. `people` are COCO joints (x, y, v) in pixels of a picture of `size`."""
+    """A picture and what it is made from. `people` are COCO's 17 joints (x, y, v) each, or the 133 points of whole
+    bodies, in pixels of a picture of `size`."""
 
     prompt: str
     subjects: tuple[Subject, ...]
-    people: Float[np.ndarray, "P 17 3"] | None  # None: no pose is asked for
+    people: Float[np.ndarray, "P J 3"] | None  # None: no pose is asked for
     size: tuple[int, int]  # height, width of the target; when sampling, of the canvas
     target: UInt8[np.ndarray, "H W 3"] | None = None  # None when sampling
 

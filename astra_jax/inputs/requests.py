@@ -5,8 +5,8 @@
      "pose": "auto", "people": 2, "seed": 7, "num_images": 2}
 
 Only `prompt` is needed. `pose` is "auto" (retrieved by the prompt), "none", or a file: OpenPose or COCO keypoints
-(.json) or a skeleton picture. `people` overrides the number of people read from the prompt. File names are relative to
-the folder of the request file.
+(.json, .npz) or a skeleton picture. `people` overrides the number of people read from the prompt. File names are
+relative to the folder of the request file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""`python -m astra_jax.pose build` and `... search`: make a pose bank from COCO files and look into one."""
+"""`python -m astra_jax.pose build`, `search` and `convert`: make a pose bank from COCO files, look into one, and write
+keypoint files in another form."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from astra_jax.errors import UserError
 from astra_jax.pose.coco import read_captions, read_keypoints
+from astra_jax.pose.convert import add_convert
 from astra_jax.pose.curation import curate
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.index import BACKENDS
@@ -30,7 +32,7 @@ def run(argv: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m astra_jax.pose", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="build|search")
+    commands = parser.add_subparsers(required=True, metavar="build|search|convert")
 
     build = commands.add_parser("build", help="make a bank from COCO keypoints and captions")
     build.set_defaults(command=_build)
@@ -55,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--seed", type=int, help="draw from the best five instead of taking the best")
     search.add_argument("--backend", choices=BACKENDS, help="index; default: the bank's own")
     search.add_argument("--out", type=Path, help="a PNG that shows the neighbours")
+
+    add_convert(commands)
     return parser
 
 

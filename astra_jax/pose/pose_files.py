@@ -1,57 +1,107 @@
-"""Poses a user brings along: OpenPose JSON, COCO keypoint JSON, or a finished skeleton picture."""
+"""Poses a user brings along or takes away: keypoint files in several forms, or a finished skeleton picture."""
 
 from __future__ import annotations
 
+import io
+import json
+import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
 from astra_jax.errors import UserError
-from astra_jax.pose.drawing import OPENPOSE_FROM_COCO, fit
-from astra_jax.pose.files import read_json
-from astra_jax.pose.skeleton import MAX_COORDINATE, check_people, left_to_right
+from astra_jax.pose.coco_form import read_coco, write_coco
+from astra_jax.pose.drawing import fit
+from astra_jax.pose.files import read_arrays, read_json
+from astra_jax.pose.keypoint_lists import MAX_SIDE, flagged
+from astra_jax.pose.openpose_form import read_openpose, write_openpose
+from astra_jax.pose.skeleton import BODY_POINTS, MAX_COORDINATE, WHOLE_BODY_POINTS, check_people, left_to_right
 
 MAX_BYTES = 16 * 2**20
 MAX_PEOPLE = 64
-MIN_CONFIDENCE = 0.3  # a detector's joint below it is absent (controlnet_aux's DWPose threshold)
-
-# OpenPose point of each COCO joint, in its two layouts.
-_COCO_FROM_BODY_18 = tuple(OPENPOSE_FROM_COCO.index(joint) for joint in range(17))
-_COCO_FROM_BODY_25 = (0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11)
+SUFFIXES = (".json", ".npz")  # of keypoint files
+FORMS = ("openpose", "coco", "npz")
+_NPZ_ARRAYS = ("keypoints", "scores", "size")
 
 
-def load_people(path: str | Path, canvas: tuple[int, int]) -> Float[np.ndarray, "P 17 3"]:
+def load_people(path: str | Path, canvas: tuple[int, int]) -> Float[np.ndarray, "P J 3"]:
     """The people of a keypoint file, fitted to a canvas of (height, width) pixels, ordered from left to right.
 
-    Read are OpenPose's `{"people": [{"pose_keypoints_2d": ...}]}` with 18 or 25 points (also as the one-element list
-    ControlNet tools write) and COCO's `[{"keypoints": ...}]`, `{"keypoints": ...}` or
-    `{"images": [...], "annotations": [...]}` of one picture. The source picture's size is taken from
-    `canvas_width`/`canvas_height` or `width`/`height`; a file without them holds pixels of the canvas itself. Sizes
-    with coordinates that are all within 0..1 mean fractions of the picture.
-
-    Raises `UserError` for a file that is missing, too large, no such JSON, with another number of joints, with numbers
-    that are not finite, without people, or with all its joints off the canvas.
+    A file that does not tell its picture's size holds pixels of the canvas itself. Raises `UserError` as `read_people`,
+    and for people with all their joints off the canvas.
     """
-    path = Path(path)
-    tree = read_json(path, MAX_BYTES)
-    rows, size = _openpose(tree, path) or _coco(tree, path) or ([], None)
-    if not rows:
-        raise UserError(f"{path} holds no people: expected OpenPose's 'people' or COCO's 'keypoints'")
-    if len(rows) > MAX_PEOPLE:
-        raise UserError(f"{path} holds {len(rows)} people: {MAX_PEOPLE} is the most")
-    people = np.stack(rows)
-    if size is not None and np.abs(people[..., :2]).max(initial=0) <= 1:
-        people[..., :2] *= [size[1], size[0]]
-    people = check_people(people, str(path))
+    people, size = read_people(path)
     if size is not None:
         people = fit(people, size, canvas)
     x, y, v = np.moveaxis(people, -1, 0)
     if not ((v > 0) & (x >= 0) & (y >= 0) & (x < canvas[1]) & (y < canvas[0])).any():
         raise UserError(f"no joint of {path} falls on the canvas: give its canvas_width and canvas_height")
     return people[left_to_right(people)]
+
+
+def read_people(path: str | Path) -> tuple[Float[np.ndarray, "P J 3"], tuple[int, int] | None]:
+    """The people of a keypoint file in its own pixels and order, and its picture's (height, width) where it tells them.
+
+    People have 133 points if the file has any point of feet, faces or hands, else the 17 of the body. Read are
+
+    * OpenPose's `{"people": [{"pose_keypoints_2d": ...}]}` with faces and hands (`openpose_form`), also as the
+      one-element list that ControlNet tools write; size in `canvas_height`, `canvas_width`;
+    * COCO's and COCO-WholeBody's `[{"keypoints": ...}]`, `{"keypoints": ...}` or `{"images": [...], "annotations":
+      [...]}` of one picture (`coco_form`); size in `height`, `width`;
+    * npz: `keypoints [P J 2]` and `scores [P J]` for 17 or 133 points, as DWPose's detector gives them, and the
+      picture's `size [2]` (height, width).
+
+    Points below a confidence of 0.3 are absent. A size with coordinates that are all within 0..1 means fractions of the
+    picture.
+
+    Raises `UserError` for a file that is missing, too large, in no such form, with another number of points, with
+    numbers that are not finite, sizes that are none, people with one id, or without people.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npz":
+        people, size = _read_npz(path)
+    else:
+        tree = read_json(path, MAX_BYTES)
+        rows, size = read_openpose(tree, path) or read_coco(tree, path) or ([], None)
+        people = np.array(rows).reshape(-1, WHOLE_BODY_POINTS, 3)
+    if len(people) == 0:
+        raise UserError(f"{path} holds no people: expected OpenPose's 'people' or COCO's 'keypoints'")
+    if len(people) > MAX_PEOPLE:
+        raise UserError(f"{path} holds {len(people)} people: {MAX_PEOPLE} is the most")
+    if size is not None and np.abs(people[..., :2]).max(initial=0) <= 1:
+        people[..., :2] *= [size[1], size[0]]
+    if not people[:, BODY_POINTS:, 2].any():
+        people = people[:, :BODY_POINTS]
+    return check_people(people, str(path), (BODY_POINTS, WHOLE_BODY_POINTS)), size
+
+
+def save_people(path: str | Path, people: Float[np.ndarray, "P J 3"], size: tuple[int, int], form: str) -> None:
+    """Writes people with 17 or 133 points in pixels of a picture of `size` = (height, width), as `read_people` reads.
+
+    `form` is one of `FORMS`. OpenPose's tells no hidden points (v = 1); they come back as seen. Nothing is left half
+    written. Raises `UserError` for people that `check_people` refuses, a suffix that is not the form's and a file that
+    cannot be written.
+    """
+    path = Path(path)
+    people = check_people(people, str(path), (BODY_POINTS, WHOLE_BODY_POINTS))
+    suffix = ".npz" if form == "npz" else ".json"
+    if path.suffix.lower() != suffix:
+        raise UserError(f"{path}: a file in the form {form} is named *{suffix}")
+    if form == "npz":
+        buffer = io.BytesIO()
+        np.savez(buffer, keypoints=people[..., :2], scores=people[..., 2], size=np.array(size))
+        content = buffer.getvalue()
+    else:
+        write = {"openpose": write_openpose, "coco": write_coco}[form]
+        content = json.dumps(write(people, size)).encode()
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def letterbox(picture: UInt8[np.ndarray, "H W 3"], canvas: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
@@ -68,62 +118,19 @@ def letterbox(picture: UInt8[np.ndarray, "H W 3"], canvas: tuple[int, int]) -> U
     return np.asarray(page)
 
 
-def _openpose(tree: Any, path: Path) -> tuple[list[np.ndarray], tuple[int, int] | None] | None:
-    if isinstance(tree, list) and len(tree) == 1:
-        tree = tree[0]
-    if not isinstance(tree, dict) or not isinstance(tree.get("people"), list):
-        return None
-    rows = []
-    for person in tree["people"]:
-        if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
-            raise UserError(f"{path}: a person has no pose_keypoints_2d")
-        points = _points(person["pose_keypoints_2d"], path, (18, 25))
-        joints = points[list(_COCO_FROM_BODY_18 if len(points) == 18 else _COCO_FROM_BODY_25)]
-        joints[:, 2] = np.where(joints[:, 2] >= MIN_CONFIDENCE, 2, 0)
-        rows.append(_absent_at_origin(joints))
-    return rows, _size(tree, "canvas_height", "canvas_width", path)
-
-
-def _coco(tree: Any, path: Path) -> tuple[list[np.ndarray], tuple[int, int] | None] | None:
-    header: Any = {}
-    if isinstance(tree, dict) and isinstance(tree.get("annotations"), list):
-        images = tree.get("images")
-        if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], dict):
-            raise UserError(f"{path} must hold the people of one picture: its 'images' must have one element")
-        header, tree = images[0], tree["annotations"]
-    people = [tree] if isinstance(tree, dict) else tree
-    if not isinstance(people, list) or not all(isinstance(person, dict) and "keypoints" in person for person in people):
-        return None
-    if len({str(person.get("image_id")) for person in people}) > 1:
-        raise UserError(f"{path} holds people of several pictures: give those of one")
-    rows = []
-    for person in people:
-        joints = _points(person["keypoints"], path, (17,))
-        v = joints[:, 2]
-        # Annotations have v in {0, 1, 2}; detectors write a confidence there.
-        joints[:, 2] = np.where(np.isin(v, (0, 1, 2)), v, np.where(v >= MIN_CONFIDENCE, 2, 0))
-        rows.append(_absent_at_origin(joints))
-    return rows, _size({**(people[0] if people else {}), **header}, "height", "width", path)
-
-
-def _points(values: Any, path: Path, counts: tuple[int, ...]) -> Float[np.ndarray, "n 3"]:
-    if not isinstance(values, list) or len(values) not in [3 * n for n in counts]:
-        length = len(values) / 3 if isinstance(values, list) else 0
-        expected = " or ".join(map(str, counts))
-        raise UserError(f"{path}: a person has {length:g} joints of (x, y, v), expected {expected}")
-    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) and abs(n) <= MAX_COORDINATE for n in values):
+def _read_npz(path: Path) -> tuple[Float[np.ndarray, "P J 3"], tuple[int, int]]:
+    arrays = read_arrays(path, _NPZ_ARRAYS, MAX_BYTES)
+    for name, array in zip(_NPZ_ARRAYS, arrays, strict=True):
+        if array.dtype.kind not in "iuf":
+            raise UserError(f"{path}: its array {name} is not made of numbers")
+    keypoints, scores, sides = arrays
+    points = keypoints.shape[1] if keypoints.ndim == 3 else 0
+    if points not in (BODY_POINTS, WHOLE_BODY_POINTS) or keypoints.shape[2] != 2 or scores.shape != keypoints.shape[:2]:
+        shapes = f"{keypoints.shape} and {scores.shape}"
+        raise UserError(f"{path}: keypoints and scores must be [P 17 2] and [P 17], or 133 for 17, not {shapes}")
+    if sides.shape != (2,) or sides.dtype.kind not in "iu" or not ((sides > 0) & (sides <= MAX_SIDE)).all():
+        raise UserError(f"{path}: size must be the picture's height and width, whole numbers from 1 to {MAX_SIDE}")
+    people = np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float64)
+    if not (np.abs(people) <= MAX_COORDINATE).all():
         raise UserError(f"{path}: a joint is not made of finite numbers of pixels")
-    return np.array(values, np.float64).reshape(-1, 3)
-
-
-def _absent_at_origin(joints: Float[np.ndarray, "17 3"]) -> Float[np.ndarray, "17 3"]:
-    return np.where(joints[:, 2:] > 0, joints, 0.0)
-
-
-def _size(tree: dict[str, Any], height: str, width: str, path: Path) -> tuple[int, int] | None:
-    if height not in tree or width not in tree:
-        return None
-    size = tree[height], tree[width]
-    if not all(isinstance(n, int) and not isinstance(n, bool) and 0 < n <= 65_536 for n in size):
-        raise UserError(f"{path}: {height} and {width} must be whole numbers of pixels from 1 to 65536")
-    return size
+    return flagged(people), (int(sides[0]), int(sides[1]))

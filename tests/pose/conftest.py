@@ -30,6 +30,16 @@ def crowd(count: int, seed: int = 0, shift: float = 0.0) -> np.ndarray:
     return people
 
 
+def whole_crowd(count: int, seed: int = 0) -> np.ndarray:
+    """The people of `crowd` with feet below the ankles, a face around the nose and hands around the wrists."""
+    people = np.full((count, 133, 3), 2, np.float32)
+    people[:, :17] = crowd(count, seed)
+    spread = np.random.default_rng(seed + 1).uniform(-3, 3, (count, 116, 2))
+    at = np.repeat([15, 16, 0, 9, 10], [3, 3, 68, 21, 21])  # the joint that each further point lies around
+    people[:, 17:, :2] = people[:, at, :2] + spread
+    return people
+
+
 def entry(action: str, seed: int = 0, **changes) -> PoseEntry:
     values = {"id": f"{action}-{seed}", "people": crowd(COUNTS[action], seed), "height": 100, "width": 100,
               "captions": ACTIONS[action], "action": action, "source": "test", "licence": "CC0-1.0"}  # fmt: skip
@@ -54,3 +64,8 @@ def make_entry():
 @pytest.fixture
 def make_people():
     return crowd
+
+
+@pytest.fixture
+def make_whole_people():
+    return whole_crowd

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astra_jax.pose.drawing import COLOURS, LIMBS, OPENPOSE_FROM_COCO, draw, fit
+from astra_jax.pose.drawing import COLOURS, HAND_BONES, LIMBS, OPENPOSE_FROM_COCO, draw, fit
+from astra_jax.pose.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 
 
 def only(*joints: tuple[int, float, float]) -> np.ndarray:
@@ -105,6 +106,77 @@ def test_fit_leaves_its_input_alone(make_people):
     before = people.copy()
     fit(people, (100, 100), (300, 200))
     np.testing.assert_array_equal(people, before)
+
+
+def whole(part: slice, *points: tuple[int, float, float]) -> np.ndarray:
+    people = np.zeros((1, 133, 3), np.float32)
+    for point, x, y in points:
+        people[0, part.start + point] = x, y, 2
+    return people
+
+
+def test_hand_bones_and_points():
+    # The ring finger's second bone, point 13 to point 14, is bone 13 of 20: hue 234 degrees.
+    assert HAND_BONES[13] == (13, 14)
+    assert HAND_BONES[::4] == ((0, 1), (0, 5), (0, 9), (0, 13), (0, 17))
+    for part in (LEFT_HAND, RIGHT_HAND):
+        picture = draw(whole(part, (13, 100, 256), (14, 400, 256)), (512, 512))
+        np.testing.assert_array_equal(picture[256, 250], [0, 26, 255])
+        np.testing.assert_array_equal(picture[256, 100], [0, 0, 255])
+        assert (picture[:, 250] > 0).any(axis=1).sum() == 3  # 2 px wide, centred on a pixel: half of each neighbour
+        disc = (picture[:, 100] > 0).any(axis=1).sum() / 2
+        assert disc == pytest.approx(4, abs=1)
+
+
+def test_a_bone_needs_both_ends():
+    picture = draw(whole(LEFT_HAND, (13, 100, 256)), (512, 512))
+    assert not picture[:, 110:].any()
+    picture = draw(whole(LEFT_HAND, (4, 100, 256), (5, 400, 256)), (512, 512))  # tip of the thumb, root of the next
+    assert not picture[:, 110:390].any()
+
+
+def test_face_dots():
+    points = [(i, 20 + 10 * (i % 10), 30 + 10 * (i // 10)) for i in range(68)]
+    picture = draw(whole(FACE, *points), (512, 512))
+    assert {tuple(picture[int(y), int(x)]) for _, x, y in points} == {(255, 255, 255)}
+    alone = draw(whole(FACE, (0, 100, 100)), (512, 512))
+    np.testing.assert_array_equal(alone[..., 0], alone[..., 2])
+    assert alone[..., 0].sum() / 255 == pytest.approx(np.pi * 9, rel=0.02)
+
+
+def test_hands_lie_over_bodies_and_faces_over_hands(make_whole_people):
+    people = whole(LEFT_HAND, (0, 50, 50))
+    people[0, 9] = 50, 50, 2
+    np.testing.assert_array_equal(draw(people, (100, 100))[50, 50], [0, 0, 255])
+    people[0, FACE.start] = 50, 50, 2
+    for order in ([people, whole(LEFT_HAND, (0, 50, 50))], [whole(LEFT_HAND, (0, 50, 50)), people]):
+        np.testing.assert_array_equal(draw(np.concatenate(order), (100, 100))[50, 50], [255, 255, 255])
+
+
+def test_a_whole_body_without_details_is_a_body(make_people, make_whole_people):
+    people = make_whole_people(2)
+    assert (draw(people, (100, 160)) != draw(people[:, :17], (100, 160))).any()
+    people[:, 23:, 2] = 0  # feet stay, which are not drawn
+    np.testing.assert_array_equal(draw(people, (100, 160)), draw(make_people(2), (100, 160)))
+    with pytest.raises(ValueError, match="17 or 133 points, not 18"):
+        draw(people[:, :18], (100, 100))
+
+
+def test_details_show_at_128():
+    picture = draw(whole(LEFT_HAND, (1, 20.3, 20.3), (2, 60.3, 20.3)), (128, 128))
+    assert picture[:, 40].max() > 150
+    assert picture[20, 20, 2] > 200
+    assert draw(whole(FACE, (0, 20.5, 20.5)), (64, 64)).max() > 60
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.floats(-30, 230), st.floats(-30, 230), st.floats(0, 80))
+@settings(max_examples=15, deadline=None)
+def test_whole_bodies_can_be_drawn_anywhere(height, width, x, y, spread):
+    people = np.full((1, 133, 3), 2.0)
+    people[..., :2] = np.random.default_rng(0).normal(size=(1, 133, 2)) * spread + [x, y]
+    picture = draw(people, (height, width))
+    assert picture.shape == (height, width, 3)
+    assert draw(people + [5000, 0, 0], (height, width)).max() == 0
 
 
 def test_fast_enough_for_training(make_people):
