@@ -35,17 +35,28 @@ MAX_FILE_BYTES = 2**30
 
 @runtime_checkable
 class TextEmbedder(Protocol):
-    """Anything that turns texts into unit vectors. A text it knows nothing of becomes a zero vector."""
+    """Anything that turns texts into unit vectors. A text it knows nothing of becomes a zero vector.
+
+    Attributes:
+      kind: its name in a bank.
+      dim: width of its vectors.
+      raw_share: 0 to 1, how much the captions as they are count beside their action texts (`caption_vectors`).
+    """
 
     kind: str
     dim: int
+    raw_share: float
 
     def __call__(self, texts: Sequence[str]) -> Float[np.ndarray, "B D"]:
         """One float32 row a text; a row does not depend on the other texts."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Writes what `load` of the same class needs into an existing folder."""
+        """Writes into an existing folder what `check` compares, and all that loading takes if it is small."""
+        ...
+
+    def check(self, folder: Path) -> None:
+        """Raises `UserError` unless `save` of an embedder that gives the same vectors wrote `folder`."""
         ...
 
 
@@ -60,6 +71,7 @@ class TfidfEmbedder:
     """
 
     kind = "tfidf"
+    raw_share = 0.0  # letters cannot tell who from what: "a king" is near to "the king's horse"
 
     def __init__(
         self,
@@ -129,8 +141,14 @@ class TfidfEmbedder:
             raise UserError(f"{folder} holds an embedder whose pieces and weights do not fit: build the bank again")
         return cls(pieces, idf, directions, frozenset(common))
 
+    def check(self, folder: Path) -> None:
+        """Raises `UserError` unless `folder` holds this embedder."""
+        if TfidfEmbedder.load(folder)._state() != self._state():
+            raise UserError(f"{folder.parent} was built with another embedder: give the one it was built with")
 
-LOADERS = {TfidfEmbedder.kind: TfidfEmbedder.load}
+    def _state(self) -> tuple:
+        directions = b"" if self.directions is None else self.directions.tobytes()
+        return self.pieces, self.common, self.idf.tobytes(), directions
 
 
 def _vectorizer(common: frozenset[str], **options) -> TfidfVectorizer:

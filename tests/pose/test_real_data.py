@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from astra_jax.pose.action_text import action_text
 from astra_jax.pose.coco import read_captions, read_keypoints
 from astra_jax.pose.curation import curate
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.drawing import COLOURS, draw
 from astra_jax.pose.embedding import TfidfEmbedder
 from astra_jax.pose.index import BRUTE_FORCE_BELOW, ExactIndex, ScannIndex, scann_available
-from astra_jax.pose.people_words import action_text, count_people
+from astra_jax.pose.people_words import count_people
 from astra_jax.pose.pose_files import load_people
 from astra_jax.pose.retrieval import Retriever
 
