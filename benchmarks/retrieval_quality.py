@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from astra_jax.cli import guard
 from astra_jax.errors import UserError
-from astra_jax.pose.action_text import action_text
 from astra_jax.pose.caption_vectors import caption_vectors
 from astra_jax.pose.coco import read_captions, read_keypoints
 from astra_jax.pose.curation import curate
@@ -79,7 +78,7 @@ def measure(data: Path, embedder: TextEmbedder | None, limit: int | None, cache:
         raise UserError(f"{data} has fewer than two pictures with people and captions: nothing can be told apart")
     texts = [text for picture in pictures for text in captions[picture.id]]
     owner = np.repeat(np.arange(len(pictures)), [len(captions[picture.id]) for picture in pictures])
-    embedder = Remembering(embedder or TfidfEmbedder.fit([action_text(text) for text in texts]), cache)
+    embedder = Remembering(embedder or TfidfEmbedder.fit_captions(texts), cache)
     queries = np.random.default_rng(0).permutation(len(texts))[len(texts) // 2 :][:limit]
     vectors = caption_vectors(embedder, texts)
     whole = partition(vectors, owner)

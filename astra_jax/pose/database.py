@@ -17,7 +17,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from astra_jax.errors import UserError
-from astra_jax.pose.action_text import action_text
 from astra_jax.pose.caption_vectors import caption_vectors
 from astra_jax.pose.embedding import TextEmbedder, TfidfEmbedder
 from astra_jax.pose.index import NeighbourIndex, build_index, default_backend
@@ -139,7 +138,7 @@ class PoseBank:
 
         Args:
           entries: at least one, with unique ids.
-          embedder: of the captions (`caption_vectors`); None fits a `TfidfEmbedder` on their action texts.
+          embedder: of the captions (`caption_vectors`); None fits a `TfidfEmbedder` on them.
           backend: "scann" or "exact"; None takes `default_backend()`. `bank.backend` tells which.
 
         Raises `UserError` without entries, for a repeated id and for a backend that is not there.
@@ -153,7 +152,7 @@ class PoseBank:
                 raise UserError(f"pose entry {entry.id!r} is there twice: ids must be unique")
             seen.add(entry.id)
         captions = [caption for entry in entries for caption in entry.captions]
-        embedder = embedder or TfidfEmbedder.fit([action_text(caption) for caption in captions])
+        embedder = embedder or TfidfEmbedder.fit_captions(captions)
         vectors = caption_vectors(embedder, captions)
         return cls.assemble(entries, embedder, vectors, backend or default_backend())
 

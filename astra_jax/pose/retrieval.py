@@ -23,7 +23,7 @@ from astra_jax.pose.drawing import fit
 # The paper gives no ranking; these weights are our decision. The aspect ratio matters because a scene that does not
 # fit leaves its people small.
 SIMILARITY_WEIGHT, QUALITY_WEIGHT, ASPECT_WEIGHT = 0.9, 0.1, 0.2
-MEAN_SHARE = 0.5  # of the similarity: the mean over an entry's captions beside the best of them
+MEAN_SHARE = 0.7  # of the similarity: the mean over an entry's captions beside the best of them
 CANDIDATES = 50  # nearest entries by cosine that are ranked
 SAMPLED = 5  # with a seed, the first result is drawn from this many
 TEMPERATURE = 0.05
@@ -93,7 +93,7 @@ class Retriever:
         """Up to `k` neighbours for every prompt, best first, each with exactly the prompt's number of people.
 
         The 50 entries nearest by cosine are ranked by 0.9 similarity + 0.1 quality - 0.2 |ln(aspect ratio / canvas's
-        aspect ratio)|; similarity is the mean of an entry's best cosine and its captions' mean cosine.
+        aspect ratio)|; similarity is 0.3 of the best cosine of an entry's captions and 0.7 of their mean.
 
         A prompt whose people each do something of their own (`clauses`) is also looked up part by part. If even the
         worst of the parts' best entries is nearer to its part than the best whole scene to the prompt, by more than

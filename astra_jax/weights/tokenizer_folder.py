@@ -44,6 +44,20 @@ def load_tokenizer(kind: Any, folder: pathlib.Path, choices: tuple[tuple[str, ..
         raise UserError(f"{folder} is no {kind.__name__} ({_line(error)}): copy the published folder again") from error
 
 
+def read_tokenizer(path: pathlib.Path) -> Tokenizer:
+    """A `tokenizer.json` without the cutting and padding it may ask for; raises `UserError` for a damaged one."""
+    _check(path)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        if type(error) is not Exception:  # tokenizers reports damage as a bare `Exception`
+            raise
+        raise UserError(f"{path} is damaged ({_line(error)}): copy the published folder again") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
 def plain(tokenizer: Any) -> Tokenizer:
     """The tokenizer behind transformers' wrapper, without the cutting and padding that a file may ask for."""
     inner = tokenizer.backend_tokenizer
