@@ -1,7 +1,7 @@
 """How well scenes are found by captions, on COCO's captions with V-COCO's verbs:
 
-    python benchmarks/retrieval_quality.py --data DIR --embedder tfidf
-    python benchmarks/retrieval_quality.py --data DIR --embedder MINILM_DIR --cache /tmp/vectors.npz
+    python -m benchmarks.retrieval_quality --data DIR --embedder tfidf
+    python -m benchmarks.retrieval_quality --data DIR --embedder MINILM_DIR --cache /tmp/vectors.npz
 
 DIR has `captions_val2017.json`, `coco_kpts_val2017.npz` and `person_actions_vcoco.jsonl`. Every caption of a picture
 with people is a query against the pictures' other captions. The ranking's constants were chosen on one half of the
@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from astra_jax.cli import guard
 from astra_jax.errors import UserError
@@ -91,7 +88,7 @@ def measure(data: Path, embedder: TextEmbedder | None, limit: int | None, cache:
         "queries": len(queries),
         "recall": recall(whole, owner, queries, ranked),
         "recall_raw_cosine": recall(plain, owner, queries, nearest),
-        "recall_chance": {f"at_{k}": round(k / len(pictures), 5) for k in RANKS},
+        "recall_chance": {f"at_{k}": round(min(k / len(pictures), 1), 5) for k in RANKS},
         **verb_share(data, vectors, owner, queries, [picture.id for picture in pictures]),
         **numbers([texts[i] for i in queries], people[owner[queries]]),
         **people_filter(pictures, captions, embedder, [texts[i] for i in queries]),

@@ -129,7 +129,7 @@ class TfidfEmbedder:
         """An embedder for a bank of `captions`, fitted on them and on their action texts; raises as `fit` does.
 
         The share of the captions as they are was chosen on COCO val2017: beside action texts alone it raises recall@10
-        from 0.47 to 0.55 and leaves the share of the query's verb where it is (benchmarks/retrieval_quality.py).
+        from 0.47 to 0.55 and leaves the share of the query's verb where it is (`benchmarks/retrieval_quality.py`).
         """
         return cls.fit([*map(action_text, captions), *captions], raw_share=0.7)
 

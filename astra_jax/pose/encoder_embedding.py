@@ -45,7 +45,7 @@ class EncoderEmbedder:
     """
 
     # On COCO val2017 captions as they are find the picture more often, action texts more often the verb; at 0.7 MiniLM
-    # finds the verb as often as by action texts alone and loses 0.004 of recall@10 (benchmarks/retrieval_quality.py).
+    # finds the verb as often as by action texts alone and loses 0.004 of recall@10 (`benchmarks/retrieval_quality.py`).
     raw_share = 0.7
 
     def __init__(self, kind: str, config: TextConfig, params: Any, tokenizer: Tokenizer, fingerprint: str):

@@ -10,7 +10,9 @@ import re
 
 from astra_jax.pose.word_lists import (
     ACTIVE,
+    ANIMALS,
     BREAKS,
+    CLOTHES,
     DETERMINERS,
     NO_VERB,
     NUMBERS,
@@ -55,7 +57,7 @@ def mentions(tokens: list[str]) -> list[Mention]:
     """The mentions of people in what `tokenise` gave, in order; they do not overlap."""
     found: list[Mention] = []
     for i, token in enumerate(tokens):
-        if token in SINGULAR or token in PLURAL:
+        if (token in SINGULAR or token in PLURAL) and not _describes(tokens, i):
             start, modifiers = _modifiers(tokens, i, found[-1].end if found else 0)
             previous = found[-1] if found else None
             if previous and previous.end >= i - 1 and not modifiers and _compound(tokens[previous.end : i]):
@@ -73,11 +75,24 @@ def mentions(tokens: list[str]) -> list[Mention]:
     return found
 
 
+def _describes(tokens: list[str], i: int) -> bool:
+    """Whether the noun at `i` only describes what follows: "male dancer", "baby elephant", "biker shirt", "model of"."""
+    rest = tokens[i + 1 : i + 3]
+    if tokens[i] in ("male", "female", "adult"):
+        ends = next((n for n, word in enumerate(rest) if word in BREAKS or not word[0].isalnum()), len(rest))
+        if any(word in SINGULAR or word in PLURAL for word in rest[:ends]):
+            return True
+    thing = bool(rest) and (rest[0] in ANIMALS or rest[0] in CLOTHES)
+    return thing or (tokens[i] in ("model", "figure") and rest[:1] == ["of"])
+
+
 def _set_of_something(tokens: list[str], i: int) -> bool:
     """Whether the set word at `i` only measures what follows: "a couple of dogs", "a couple friends", "team shirt"."""
     rest = tokens[i + 1 : i + 2 + REACH]
     if rest[:1] == ["of"]:
-        return len(rest) < 2 or _number(rest[1]) is None or any(names_person(token) for token in rest[2:3])
+        # "a family of four at dinner" is people, "a group of 20 small photos" and "of three friends" are what follows.
+        ends = len(rest) < 3 or rest[2] in BREAKS or is_verb(rest[2]) or not rest[2][0].isalnum()
+        return len(rest) < 2 or _number(rest[1]) is None or not ends
     return any(token in PLURAL for token in rest[:1])
 
 

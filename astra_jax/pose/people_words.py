@@ -17,7 +17,8 @@ def count_people(prompt: str) -> int | None:
     total, unknown = 0, False
     seen: set[str] = set()  # nouns, and nouns with their ordinal
     groups: set[str] = set()  # nouns that came in the plural
-    left, group_end = 0, 0  # how many of the last group no individual has been named for, and where it ends
+    # How many of the last group no individual has been named for, where it ends, and whether anybody may belong to it.
+    left, group_end, generic = 0, 0, False
     for mention in mentions(tokens):
         if mention.ordinal:
             new = f"{mention.ordinal} {mention.noun}" not in seen and mention.noun not in groups
@@ -25,14 +26,19 @@ def count_people(prompt: str) -> int | None:
             # "the two people" after "a man and a woman" are those two; "his two friends" are not.
             again = mention.plural and total > 0 and mention.noun in GENERIC and not mention.owned
             new = not (mention.definite and (again or mention.noun in seen))
+            # "two people, ... and the woman", "two women, ... one woman": one of those spoken of.
+            one = mention.count == 1 and not mention.owned
+            known = generic or mention.noun in groups
+            if one and left and known and (mention.definite or tokens[mention.start] == "one"):
+                left, new = left - 1, False
         if mention.count is None:
             unknown = True
-        elif new and left and any(token in ",:;.(" for token in tokens[group_end : mention.start]):
+        elif new and left and generic and any(token in ",:;.(" for token in tokens[group_end : mention.start]):
             left -= min(mention.count, left)
         elif new:
             total += mention.count
-            if mention.count > 1 and mention.noun in GENERIC:
-                left, group_end = mention.count, mention.end
+            if mention.count > 1 and mention.plural:
+                left, group_end, generic = mention.count, mention.end, mention.noun in GENERIC
         seen |= {mention.noun, f"{mention.ordinal} {mention.noun}"}
         if mention.plural:
             groups.add(mention.noun)

@@ -83,3 +83,8 @@ PURSUITS = _words(
 PLACED = frozenset({"in", "on", "at", "near", "by", "beside", "along", "down", "up", "through", "inside", "outside",
                     "behind", "across", "around", "over", "under", "above", "from", "into", "onto", "to", "toward",
                     "towards", "against", "with", "next", "during", "off", "past"})  # fmt: skip
+ANIMALS = _words(
+    "elephant elephants bear bears panda pandas giraffe giraffes zebra zebras cow cows sheep lamb goat goats horse horses "
+    "dog dogs cat cats kitten bird birds duck ducks goose geese swan lion lions tiger monkey monkeys deer pig pigs calf "
+    "doll dolls"
+)
