@@ -46,11 +46,11 @@ def clauses(prompt: str) -> tuple[Clause, ...]:
     whole = (Clause(total, " ".join(tokenise(prompt))),)
     tokens = _individuals(tokenise(prompt))
     parts = _joined(_without_introductions(_parts(tokens)))
-    if len(parts) < 2 or any(_TOGETHER & set(part.rest) for part in parts):
-        return whole
     texts = [" ".join(_trimmed(part.words)) for part in parts]
     counts = [count_people(text) for text in texts]
-    if None in counts or 0 in counts or sum(count or 0 for count in counts) != total:
+    # "two men hugging each other" stay among themselves, "holding the other's hand" ties one part to another.
+    tied = any(count == 1 and _TOGETHER & set(part.rest) for count, part in zip(counts, parts, strict=True))
+    if len(parts) < 2 or tied or None in counts or 0 in counts or sum(count or 0 for count in counts) != total:
         return whole
     return tuple(Clause(count, text) for count, text in zip(counts, texts, strict=True) if count)
 

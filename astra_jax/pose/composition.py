@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from astra_jax.pose.drawing import fit
 from astra_jax.pose.skeleton import boxes, left_to_right
 
 # Lengths as a fraction of the height of a standing person (Drillis and Contini, 1966, in Winter, "Biomechanics and
@@ -63,10 +62,11 @@ def compose(groups: Sequence[Float[np.ndarray, "P 17 3"]], canvas: tuple[int, in
         group[..., 0] += start - left
     people = np.concatenate(placed)
     left, top, right, bottom = _box(people)
-    edge = MARGIN * max(right - left, bottom - top)
-    people[..., :2] += np.array([edge - left, edge - top])
-    size = (bottom - top + 2 * edge, right - left + 2 * edge)
-    people = fit(people.astype(np.float32), size, canvas)
+    edges = 2 * MARGIN * max(right - left, bottom - top)
+    scale = min(canvas[1] / (right - left + edges), canvas[0] / (bottom - top + edges))
+    middle = np.array([left + right, top + bottom]) / 2
+    people[..., :2] = (people[..., :2] - middle) * scale + np.array([canvas[1], canvas[0]]) / 2
+    people = people.astype(np.float32)
     return people[left_to_right(people)]
 
 

@@ -76,7 +76,7 @@ def mentions(tokens: list[str]) -> list[Mention]:
 
 
 def _describes(tokens: list[str], i: int) -> bool:
-    """Whether the noun at `i` only describes what follows: "male dancer", "baby elephant", "biker shirt", "model of"."""
+    """Whether the noun at `i` only describes what follows: "male dancer", "baby elephant", "biker shirt"."""
     rest = tokens[i + 1 : i + 3]
     if tokens[i] in ("male", "female", "adult"):
         ends = next((n for n, word in enumerate(rest) if word in BREAKS or not word[0].isalnum()), len(rest))

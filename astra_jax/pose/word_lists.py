@@ -80,11 +80,12 @@ PURSUITS = _words(
     "tennis baseball soccer football basketball volleyball hockey golf rugby cricket softball ski skiing snowboard "
     "skate skateboard skateboarding surf surfing swimming racing dance wrestling boxing"
 )
-PLACED = frozenset({"in", "on", "at", "near", "by", "beside", "along", "down", "up", "through", "inside", "outside",
-                    "behind", "across", "around", "over", "under", "above", "from", "into", "onto", "to", "toward",
-                    "towards", "against", "with", "next", "during", "off", "past"})  # fmt: skip
+PLACED = _words(
+    "in on at near by beside along down up through inside outside behind across around over under above from into onto "
+    "to toward towards against with next during off past"
+)
 ANIMALS = _words(
-    "elephant elephants bear bears panda pandas giraffe giraffes zebra zebras cow cows sheep lamb goat goats horse horses "
-    "dog dogs cat cats kitten bird birds duck ducks goose geese swan lion lions tiger monkey monkeys deer pig pigs calf "
-    "doll dolls"
+    "elephant elephants bear bears panda pandas giraffe giraffes zebra zebras cow cows sheep lamb goat goats horse "
+    "horses dog dogs cat cats kitten bird birds duck ducks goose geese swan lion lions tiger monkey monkeys deer "
+    "pig pigs calf doll dolls"
 )

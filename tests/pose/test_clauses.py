@@ -22,6 +22,7 @@ from astra_jax.pose.people_words import count_people
         ("a boy and a girl, the boy waving and the girl sitting", ["the boy waving", "the girl sitting"]),
         ("three people: a man waving, a woman sitting, a boy jumping",
          ["a man waving", "a woman sitting", "a boy jumping"]),
+        ("two men hugging each other and a boy waving", ["two men hugging each other", "a boy waving"]),
         ("two boys wrestle while a girl is asleep", ["two boys wrestle", "a girl is asleep"]),
         ("a photo of a man cooking and a woman painting", ["a man cooking", "a woman painting"]),
     ],

@@ -90,7 +90,8 @@ def by_hand(kind, text):
     encoder, _ = ENCODERS[kind]
     ids = [WORDS.index(word) if word in WORDS else 1 for word in text.split()] + [11]
     ids = ids if kind == "t5" else [10, *ids]
-    features = np.asarray(encoder.apply({"params": unflatten(tree_of(kind))}, jnp.array([ids])))[0]
+    params = jax.tree.map(jnp.asarray, unflatten(tree_of(kind)))
+    features = np.asarray(jax.jit(encoder.apply)({"params": params}, jnp.array([ids])))[0]
     mean = features if kind == "clip" else features.mean(axis=0)
     return mean / np.linalg.norm(mean)
 
