@@ -28,7 +28,7 @@ CANDIDATES = 50  # nearest entries by cosine that are ranked
 SAMPLED = 5  # with a seed, the first result is drawn from this many
 TEMPERATURE = 0.05
 # How much nearer the entries of a prompt's parts must be than the nearest whole scene before they are put together.
-COMPOSE_MARGIN = 0.1
+COMPOSE_MARGIN = 0.05
 _WORD = re.compile(r"[^\W\d_]{3,}")
 
 
@@ -95,9 +95,9 @@ class Retriever:
         The 50 entries nearest by cosine are ranked by 0.9 similarity + 0.1 quality - 0.2 |ln(aspect ratio / canvas's
         aspect ratio)|; similarity is 0.3 of the best cosine of an entry's captions and 0.7 of their mean.
 
-        A prompt whose people each do something of their own (`clauses`) is also looked up part by part. If even the
-        worst of the parts' best entries is nearer to its part than the best whole scene to the prompt, by more than
-        `COMPOSE_MARGIN` of similarity, or if no scene has so many people, the parts' entries are put side by side
+        A prompt whose people each do something of their own (`clauses`) is also looked up part by part. A whole scene
+        fits if it is as near to the prompt as the best entries of the parts are to theirs on average, give or take
+        `COMPOSE_MARGIN` of similarity. If none fits, or none has so many people, the parts' entries are put side by side
         (`compose`): the j-th best of every part makes the j-th result, and whole scenes come after them.
 
         A prompt that shares no word with the bank (another language, nothing but people) is answered by quality and
@@ -160,7 +160,7 @@ class Retriever:
             partition = self.bank.partition(count)
             chosen = [i for i, n in enumerate(people) if n == count]
             for i in chosen:
-                if self._is_foreign(texts[i]):
+                if self._is_foreign(texts[i]) or not vectors[i].any():
                     logging.warning(
                         "no caption of the pose bank shares a word with %r: any pose of %d people", texts[i], count
                     )
@@ -243,5 +243,5 @@ def similarity(
 
 def _beats(pieces: Sequence[Sequence[Candidate]], scenes: Sequence[Candidate]) -> bool:
     """Whether composing is nearer to the prompt than any whole scene."""
-    worst = min(max(found.similarity for found in piece) for piece in pieces)
-    return not scenes or worst > max(scene.similarity for scene in scenes) + COMPOSE_MARGIN
+    parts = sum(max(found.similarity for found in piece) for piece in pieces) / len(pieces)
+    return not scenes or parts > max(scene.similarity for scene in scenes) + COMPOSE_MARGIN
