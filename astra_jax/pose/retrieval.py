@@ -97,8 +97,8 @@ class Retriever:
 
         A prompt whose people each do something of their own (`clauses`) is also looked up part by part. A whole scene
         fits if it is as near to the prompt as the best entries of the parts are to theirs on average, give or take
-        `COMPOSE_MARGIN` of similarity. If none fits, or none has so many people, the parts' entries are put side by side
-        (`compose`): the j-th best of every part makes the j-th result, and whole scenes come after them.
+        `COMPOSE_MARGIN` of similarity. If none fits, or none has so many people, the parts' entries are put side by
+        side (`compose`): the j-th best of every part makes the j-th result, and whole scenes come after them.
 
         A prompt that shares no word with the bank (another language, nothing but people) is answered by quality and
         aspect ratio alone, with a warning.
