@@ -92,6 +92,20 @@ class ClipTextConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class BertConfig:
+    """BERT's encoder as sentence embedders use it; the defaults are all-MiniLM-L6-v2's. No part of the model."""
+
+    vocab_size: int = 30_522
+    width: int = 384
+    layers: int = 6
+    heads: int = 12
+    mlp_dim: int = 1536
+    length: int = 512
+    segments: int = 2
+    norm_eps: float = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
 class ClipVisionConfig:
     """CLIP's vision transformer; the DSM adapter reads the tokens before its last block."""
 

@@ -18,6 +18,7 @@ FLOORS = {
     "models": {"config", "errors", "params"},
     "flow": set(),
     "pose": {"errors", "cli"},
+    "pose.encoder_embedding": {"config", "errors", "models", "weights"},
     "weights": {"config", "errors", "params"},
     "weights.__main__": {"cli", "errors", "training"},
     "inputs": {"cli", "config", "errors", "models", "pose", "weights"},

@@ -5,16 +5,16 @@ Texts become the ids that transformers gives, marks such as "</s>" or "<|endofte
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 from typing import Any
 
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import pre_tokenizers
 
 from astra_jax.config import ModelConfig
 from astra_jax.errors import UserError
-from astra_jax.inputs.tokenizer import END, MAX_FILE_BYTES, PAD, Tokens, fixed_length
+from astra_jax.inputs.tokenizer import END, PAD, Tokens, fixed_length
+from astra_jax.weights.tokenizer_folder import load_tokenizer, plain
 
 CLIP_FOLDER, T5_FOLDER = "tokenizer", "tokenizer_2"
 # One set of each must be there. transformers can read T5's spiece.model too, but needs sentencepiece for it.
@@ -32,7 +32,7 @@ class PublishedTokenizer:
     """
 
     def __init__(self, clip: Any, t5: Any):
-        self.clip_tokenizer, self.t5_tokenizer = _plain(clip), _plain(t5)
+        self.clip_tokenizer, self.t5_tokenizer = plain(clip), plain(t5)
         for token, index in _T5_SPECIALS.items():
             if self.t5_tokenizer.token_to_id(token) != index:
                 raise UserError(f"T5's tokenizer must have {token!r} at {index}: take {T5_FOLDER} of a FLUX.1 folder")
@@ -71,14 +71,6 @@ class PublishedTokenizer:
         return tokens
 
 
-def _plain(tokenizer: Any) -> Tokenizer:
-    """The tokenizer behind transformers' wrapper, without the cutting and padding that a file may ask for."""
-    plain = tokenizer.backend_tokenizer
-    plain.no_truncation()
-    plain.no_padding()
-    return plain
-
-
 def load_published_tokenizer(folder: str | os.PathLike[str], config: ModelConfig | None = None) -> PublishedTokenizer:
     """Reads `folder/tokenizer` and `folder/tokenizer_2`; with `config`, also checks that they fit the text encoders.
 
@@ -89,8 +81,8 @@ def load_published_tokenizer(folder: str | os.PathLike[str], config: ModelConfig
     from transformers import CLIPTokenizer, T5Tokenizer
 
     folder = pathlib.Path(folder).expanduser()
-    clip = _load(CLIPTokenizer, folder / CLIP_FOLDER, _CLIP_FILES)
-    t5 = _load(T5Tokenizer, folder / T5_FOLDER, _T5_FILES)
+    clip = load_tokenizer(CLIPTokenizer, folder / CLIP_FOLDER, _CLIP_FILES)
+    t5 = load_tokenizer(T5Tokenizer, folder / T5_FOLDER, _T5_FILES)
     tokenizer = PublishedTokenizer(clip, t5)
     if config is not None:
         # T5's embedding has more rows than its vocabulary; CLIP's end token must be the last row.
@@ -105,42 +97,3 @@ def load_published_tokenizer(folder: str | os.PathLike[str], config: ModelConfig
                 f" is {config.clip_text.vocab_size}: they must be equal"
             )
     return tokenizer
-
-
-def _load(kind: Any, folder: pathlib.Path, choices: tuple[tuple[str, ...], ...]) -> Any:
-    if not any(all((folder / name).is_file() for name in names) for names in choices):
-        wanted = " or ".join(" and ".join(names) for names in choices)
-        hint = ""
-        if (folder / "spiece.model").is_file():
-            hint = f" (with sentencepiece installed, transformers' AutoTokenizer makes it from {folder}/spiece.model)"
-        raise UserError(f"{folder} has no {wanted}: copy the tokenizer's folder of the published weights{hint}")
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix in (".json", ".txt"):
-            _check(path)
-    try:
-        return kind.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:
-        # tokenizers reports damage as a bare `Exception`, transformers as one of the others.
-        if type(error) is not Exception and not isinstance(
-            error, (OSError, ValueError, TypeError, KeyError, AttributeError)
-        ):
-            raise
-        raise UserError(f"{folder} is no {kind.__name__} ({_line(error)}): copy the published folder again") from error
-
-
-def _check(path: pathlib.Path) -> None:
-    """Raises `UserError` for a file that is too large or, by its name, JSON and does not parse."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UserError(f"{path} is larger than {MAX_FILE_BYTES} bytes: this is no tokenizer")
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json" and not isinstance(json.loads(text), dict):
-            raise UserError(f"{path} must hold a JSON object: copy the published folder again")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({_line(error)}): copy the published folder again") from error
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

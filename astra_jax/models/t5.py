@@ -1,6 +1,7 @@
-"""The encoder of T5 v1.1 (arXiv 1910.10683, 2002.05202): RMS norms, gated GELU, relative position biases, no mask.
+"""The encoder of T5 v1.1 (arXiv 1910.10683, 2002.05202): RMS norms, gated GELU, relative position biases.
 
-FLUX.1 attends to the padding of its prompts, inside T5 as in the transformer, so there is no mask here.
+FLUX.1 attends to the padding of its prompts, inside T5 as in the transformer; sentence vectors (arXiv 2108.08877) mask
+it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from astra_jax.config import T5Config
 from astra_jax.models.attention import attend
@@ -48,7 +49,9 @@ class T5Block(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B L C"], bias: Float[Array, "1 H L L"]) -> tuple[Float[Array, "B L C"], None]:
+    def __call__(
+        self, x: Float[Array, "B L C"], bias: Float[Array, "1 H L L"], mask: Bool[Array, "B L"] | None
+    ) -> tuple[Float[Array, "B L C"], None]:
         """The next hidden state, as `nn.scan` wants it: the carry and no output a layer."""
         config, dtype = self.config, self.dtype
         batch, length, width = x.shape
@@ -59,7 +62,7 @@ class T5Block(nn.Module):
             _dense(inner, dtype, name, variance)(normed).reshape(batch, length, config.heads, config.head_dim)
             for name, variance in (("q", 1.0 / config.head_dim), ("k", 1.0), ("v", 1.0))
         )
-        mixed = attend(query, key, value, bias=bias, scale=1.0).reshape(batch, length, inner)
+        mixed = attend(query, key, value, mask=mask, bias=bias, scale=1.0).reshape(batch, length, inner)
         x = x + _dense(width, dtype, "o")(mixed)
         normed = nn.RMSNorm(epsilon=_EPS, dtype=dtype, name="norm2")(x)
         gate = nn.gelu(_dense(config.mlp_dim, dtype, "wi_0")(normed), approximate=True)
@@ -77,8 +80,8 @@ class T5Encoder(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, tokens: Int[Array, "B L"]) -> Float[Array, "B L C"]:
-        """Features [B, L, width] of token ids; every position is attended to, padding too."""
+    def __call__(self, tokens: Int[Array, "B L"], mask: Bool[Array, "B L"] | None = None) -> Float[Array, "B L C"]:
+        """Features [B, L, width] of token ids; no position attends to one outside of `mask`, to padding without it."""
         config = self.config
         embedding_init = nn.initializers.normal(1.0)
         embed = nn.Embed(
@@ -96,5 +99,5 @@ class T5Encoder(nn.Module):
             in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType] (flax documents it, its annotation lacks it)
             length=config.layers,
         )
-        x, _ = layers(config, self.dtype, name="layers")(embed(tokens), bias)
+        x, _ = layers(config, self.dtype, name="layers")(embed(tokens), bias, mask)
         return nn.RMSNorm(epsilon=_EPS, dtype=self.dtype, name="norm_out")(x)

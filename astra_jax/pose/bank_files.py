@@ -23,8 +23,10 @@ import numpy as np
 from absl import logging
 
 from astra_jax.errors import UserError
+from astra_jax.pose.caption_vectors import vector_width
 from astra_jax.pose.database import PoseBank, PoseEntry
-from astra_jax.pose.embedding import LOADERS, TextEmbedder
+from astra_jax.pose.embedders import restore_embedder
+from astra_jax.pose.embedding import TextEmbedder
 from astra_jax.pose.files import read_arrays, read_json
 from astra_jax.pose.index import NeighbourIndex, check_backend, load_index, scann_available
 
@@ -63,7 +65,7 @@ def load(folder: Path, backend: str | None = None, embedder: TextEmbedder | None
       folder: what `save` wrote; it may have been moved.
       backend: "scann" or "exact"; None takes the one it was saved with, or "exact" with a warning where that one is
         not installed. `bank.backend` tells which.
-      embedder: for a bank whose embedder is not built in; its kind and width must be the bank's.
+      embedder: for a bank that does not hold its embedder whole (a text encoder); it must be the bank's.
 
     Raises `UserError` for a folder that is missing, no bank, damaged, empty or from a newer version.
     """
@@ -76,9 +78,9 @@ def load(folder: Path, backend: str | None = None, embedder: TextEmbedder | None
         raise UserError(f"the pose bank {folder} is damaged ({error}): build it again") from error
     if not entries or len(entries) != manifest["entries"]:
         raise UserError(f"the pose bank {folder} is damaged (its entries are incomplete): build it again")
-    embedder = embedder or _embedder(folder, manifest["embedder"])
-    expected = (sum(len(entry.captions) for entry in entries), embedder.dim)
-    if embedder.kind != manifest["embedder"] or vectors.shape != expected or vectors.dtype != np.float32:
+    embedder = restore_embedder(manifest["embedder"], folder / "embedder", embedder)
+    expected = (sum(len(entry.captions) for entry in entries), vector_width(embedder))
+    if vectors.shape != expected or vectors.dtype != np.float32:
         raise UserError(f"the vectors of the pose bank {folder} are not of its embedder: build it again")
     saved = manifest["backend"]
     if backend is None and saved == "scann" and not scann_available():
@@ -199,12 +201,6 @@ def _entries(folder: Path) -> tuple[PoseEntry, ...]:
         entry = PoseEntry(people=group, height=height, width=width, quality=value, captions=tuple(captions), **text)
         entries.append(entry)
     return tuple(entries)
-
-
-def _embedder(folder: Path, kind: str) -> TextEmbedder:
-    if kind not in LOADERS:
-        raise UserError(f"the pose bank {folder} was made with the embedder {kind!r}: pass it as embedder=")
-    return LOADERS[kind](folder / "embedder")
 
 
 def _indexes(

@@ -18,6 +18,7 @@ from astra_jax.pose.coco import read_captions, read_keypoints
 from astra_jax.pose.convert import add_convert
 from astra_jax.pose.curation import curate
 from astra_jax.pose.database import PoseBank
+from astra_jax.pose.embedders import BUILT_IN, open_embedder
 from astra_jax.pose.index import BACKENDS
 from astra_jax.pose.people_words import count_people
 from astra_jax.pose.retrieval import Retriever
@@ -43,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--out", type=Path, required=True, help="the bank's folder; a bank that is there is replaced")
     build.add_argument("--max_entries", type=int, help="keep a random subset of so many (always the same one)")
     build.add_argument("--backend", choices=BACKENDS, help="index; default: scann where it is installed, else exact")
+    build.add_argument(
+        "--embedder", default=BUILT_IN, help="tfidf (built in), or the folder of a text encoder: BERT's, CLIP's, T5's"
+    )
     build.add_argument("--source", default="COCO 2017", help="name of the data, kept with every entry")
     build.add_argument("--licence", default="CC BY 4.0 (annotations: COCO Consortium)", help="kept with every entry")
 
@@ -56,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--width", type=int, default=256, help="of the canvas, in pixels")
     search.add_argument("--seed", type=int, help="draw from the best five instead of taking the best")
     search.add_argument("--backend", choices=BACKENDS, help="index; default: the bank's own")
+    search.add_argument(
+        "--embedder", default=BUILT_IN, help="for a bank that was built with a text encoder: the same folder"
+    )
     search.add_argument("--out", type=Path, help="a PNG that shows the neighbours")
 
     add_convert(commands)
@@ -65,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 def _build(arguments: argparse.Namespace) -> None:
     if arguments.max_entries is not None and arguments.max_entries < 1:
         raise UserError(f"--max_entries must be at least 1, not {arguments.max_entries}")
+    embedder = open_embedder(arguments.embedder)
     captions = read_captions(arguments.captions) if arguments.captions else {}
     pictures = tqdm(read_keypoints(arguments.keypoints), desc="curating", unit="picture", disable=None)
     entries, report = curate(pictures, captions, arguments.source, arguments.licence)
@@ -76,7 +84,7 @@ def _build(arguments: argparse.Namespace) -> None:
         chosen = np.random.default_rng(0).choice(len(entries), arguments.max_entries, replace=False)
         entries = [entries[i] for i in np.sort(chosen)]
         print(f"{len(entries):8d} of them taken (--max_entries)")
-    bank = PoseBank.build(entries, backend=arguments.backend)
+    bank = PoseBank.build(entries, embedder, arguments.backend)
     bank.save(arguments.out)
     print(f"{arguments.out}: {bank.describe()}")
 
@@ -89,7 +97,7 @@ def _search(arguments: argparse.Namespace) -> None:
     if not people:
         said = "no people" if people == 0 else "people but not how many"
         raise UserError(f"the prompt speaks of {said}: say how many, or give --people")
-    bank = PoseBank.load(arguments.bank, arguments.backend)
+    bank = PoseBank.load(arguments.bank, arguments.backend, open_embedder(arguments.embedder))
     print(bank.describe(), file=sys.stderr)
     canvas = (arguments.height, arguments.width)
     (found,) = Retriever(bank).retrieve([arguments.prompt], [people], canvas, arguments.k, arguments.seed)

@@ -2,7 +2,7 @@
 
     bank = PoseBank.build(entries)      # embeds the captions, one index per number of people
     bank.save(folder); bank = PoseBank.load(folder)
-    scores, entries = bank.search(["person waving"], people=1, k=5)
+    bank.partition(1).search(caption_vectors(bank.embedder, ["a man waving"]), k=5)
 
 RAG-Pose's idea of a curated data base is the paper's (ASTRA, arXiv 2604.13938); its form here is our decision.
 """
@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from astra_jax.errors import UserError
+from astra_jax.pose.caption_vectors import caption_vectors
 from astra_jax.pose.embedding import TextEmbedder, TfidfEmbedder
 from astra_jax.pose.index import NeighbourIndex, build_index, default_backend
-from astra_jax.pose.people_words import action_text
 from astra_jax.pose.skeleton import check_people, left_to_right
 
 MAX_SIDE = 65_536
@@ -35,7 +35,7 @@ class PoseEntry:
       id: unique in its bank.
       people: joints in pixels of a picture of `height` x `width`; put in order from left to right by neck.
       height, width: size of the picture the joints belong to, in pixels.
-      captions: at least one; each gets a vector. Identity in them is ignored (`people_words.action_text`).
+      captions: at least one; each gets a vector (`caption_vectors`).
       action: a short name of what is done ("hug"); may be empty.
       quality: 0 (poor) to 1 (every joint seen); a small bonus in the ranking.
       source, licence: provenance.
@@ -79,19 +79,36 @@ class Partition:
     caption: Int[np.ndarray, "R"]  # which of its captions
     repeats: int  # the most rows any entry has
 
-    def search(self, queries: Float[np.ndarray, "B D"], k: int) -> list[list[tuple[float, int, int]]]:
-        """The best `k` entries of each query as (cosine, entry, caption), each entry once, by its best caption."""
+    def search(
+        self, queries: Float[np.ndarray, "B D"], k: int, held_out: Int[np.ndarray, "B"] | None = None
+    ) -> list[list[tuple[float, int, int]]]:
+        """The best `k` entries of each query as (cosine, entry, caption), each entry once, by its best caption.
+
+        `held_out` names a row for each query that counts for nothing: to measure with captions of the bank.
+        """
         # The best k * repeats rows hold at least k different entries, and the first row of each is its best.
-        scores, rows = self.index.search(queries, min(k * self.repeats, len(self.entry)))
+        spare = 0 if held_out is None else 1
+        scores, rows = self.index.search(queries, min(k * self.repeats + spare, len(self.entry)))
         found = []
-        for row_scores, row in zip(scores.tolist(), rows.tolist(), strict=True):
+        for i, (row_scores, row) in enumerate(zip(scores.tolist(), rows.tolist(), strict=True)):
             best: dict[int, tuple[float, int, int]] = {}
             for score, r in zip(row_scores, row, strict=True):
-                if r >= 0:
+                if r >= 0 and (held_out is None or r != held_out[i]):
                     entry = int(self.entry[r])
                     best.setdefault(entry, (score, entry, int(self.caption[r])))
             found.append(list(best.values())[:k])
         return found
+
+    def mean_cosines(
+        self, query: Float[np.ndarray, "D"], entries: Int[np.ndarray, "N"], held_out: int | None = None
+    ) -> Float[np.ndarray, "N"]:
+        """The mean cosine of a query and all captions of each of `entries`; `held_out` as in `search`."""
+        first, end = (np.searchsorted(self.entry, entries, side) for side in ("left", "right"))
+        rows = np.concatenate([np.arange(*span) for span in zip(first, end, strict=True)] or [np.zeros(0, np.int64)])
+        of = np.repeat(np.arange(len(entries)), end - first)
+        kept = rows != held_out
+        sums = np.bincount(of[kept], self.vectors[rows[kept]] @ query, len(entries))
+        return sums / np.maximum(np.bincount(of[kept], minlength=len(entries)), 1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -121,7 +138,7 @@ class PoseBank:
 
         Args:
           entries: at least one, with unique ids.
-          embedder: of the captions' action text; None fits a `TfidfEmbedder` on them.
+          embedder: of the captions (`caption_vectors`); None fits a `TfidfEmbedder` on them.
           backend: "scann" or "exact"; None takes `default_backend()`. `bank.backend` tells which.
 
         Raises `UserError` without entries, for a repeated id and for a backend that is not there.
@@ -134,9 +151,10 @@ class PoseBank:
             if entry.id in seen:
                 raise UserError(f"pose entry {entry.id!r} is there twice: ids must be unique")
             seen.add(entry.id)
-        texts = [action_text(caption) for entry in entries for caption in entry.captions]
-        embedder = embedder or TfidfEmbedder.fit(texts)
-        return cls.assemble(entries, embedder, embedder(texts), backend or default_backend())
+        captions = [caption for entry in entries for caption in entry.captions]
+        embedder = embedder or TfidfEmbedder.fit_captions(captions)
+        vectors = caption_vectors(embedder, captions)
+        return cls.assemble(entries, embedder, vectors, backend or default_backend())
 
     @classmethod
     def assemble(

@@ -54,9 +54,38 @@ NO_VERB = _words(
     "clothing wedding swimming ring earring matching something anything nothing everything thing king string morning "
     "evening building ceiling railing living interesting"
 )
+COLOURS = _words("black white red blue green yellow pink brown gray grey orange purple")
 CLOTHES = _words(
-    "shirt shirts t-shirt jacket coat suit suits dress dresses hat cap helmet uniform uniforms pants jeans shorts tie "
-    "skirt sweater hoodie clothes clothing outfit costume robe vest scarf glasses sunglasses shoes boots gear attire "
-    "wetsuit bikini trunks jersey apron tuxedo gown hoodies black white red blue green yellow pink brown gray grey "
-    "orange purple"
+    "shirt shirts t-shirt jacket jackets coat coats suit suits dress dresses hat hats cap caps helmet helmets uniform "
+    "uniforms pants jeans shorts tie ties skirt sweater hoodie clothes clothing outfit outfits costume costumes robe "
+    "vest vests scarf glasses sunglasses goggles shoes boots sandals heels gear attire wetsuit wetsuits bikini bikinis "
+    "bathing-suit swimsuit trunks jersey jerseys apron tuxedo gown hoodies gloves top bandana headband"
+)
+# What somebody looks like, after "with".
+LOOKS = _words("hair beard mustache moustache ponytail tattoo tattoos dreadlocks eyes earrings necklace")
+# Where something happens. Furniture, vehicles and what carries a body (floor, wave, bench) are no places: they are
+# part of a pose.
+PLACES = _words(
+    "field fields beach beaches shore seashore park parks street streets road roads sidewalk sidewalks pavement city "
+    "town village area room kitchen bathroom bedroom classroom office yard backyard garden lawn grass snow sand water "
+    "ocean sea lake river pool mountain mountains mountainside hill hills hillside slope slopes sky skies court courts "
+    "pitch stadium arena rink stage forest woods tree trees palm building buildings background foreground house home "
+    "store shop restaurant cafe market airport station platform lot bridge desert jungle path trail track plaza dock "
+    "pier church museum school gym barn farm pasture meadow zoo countryside neighborhood driveway parade day night "
+    "morning evening afternoon sunset sunrise sun sunlight rain fog cloud clouds window windows fence wall distance "
+    "scenery landscape crowd audience"
+)
+# What is done somewhere: these words stay when the place goes ("on a tennis court").
+PURSUITS = _words(
+    "tennis baseball soccer football basketball volleyball hockey golf rugby cricket softball ski skiing snowboard "
+    "skate skateboard skateboarding surf surfing swimming racing dance wrestling boxing"
+)
+PLACED = _words(
+    "in on at near by beside along down up through inside outside behind across around over under above from into onto "
+    "to toward towards against with next during off past"
+)
+ANIMALS = _words(
+    "elephant elephants bear bears panda pandas giraffe giraffes zebra zebras cow cows sheep lamb goat goats horse "
+    "horses dog dogs cat cats kitten bird birds duck ducks goose geese swan lion lions tiger monkey monkeys deer "
+    "pig pigs calf doll dolls"
 )

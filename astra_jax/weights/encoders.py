@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from astra_jax.config import ClipTextConfig, ClipVisionConfig, SiglipVisionConfig, T5Config
+from astra_jax.config import BertConfig, ClipTextConfig, ClipVisionConfig, SiglipVisionConfig, T5Config
 from astra_jax.weights.mapping import CONV, LINEAR, SAME, Layout, Naming, one, stack
 
 TEXT_PREFIX = "text_model."
@@ -45,6 +45,35 @@ def t5_naming(config: T5Config) -> Naming:
 def t5_unread() -> str:
     """A copy of the embedding that some files hold besides "shared.weight"."""
     return r"encoder\.embed_tokens\.weight"
+
+
+def bert_naming(config: BertConfig, prefix: str = "") -> Naming:
+    """Names of `BertModel`, by path in the encoder's tree; sentence embedders have no prefix, BERT itself "bert."."""
+    naming = {
+        "embedding/embedding": one(f"{prefix}embeddings.word_embeddings.weight"),
+        "positions": one(f"{prefix}embeddings.position_embeddings.weight"),
+        "segments": one(f"{prefix}embeddings.token_type_embeddings.weight"),
+        **_affine("norm_in", f"{prefix}embeddings.LayerNorm"),
+    }
+    for ours, theirs, leaf, layout in (
+        ("q", "attention.self.query", "kernel", LINEAR),
+        ("k", "attention.self.key", "kernel", LINEAR),
+        ("v", "attention.self.value", "kernel", LINEAR),
+        ("out", "attention.output.dense", "kernel", LINEAR),
+        ("norm1", "attention.output.LayerNorm", "scale", SAME),
+        ("fc1", "intermediate.dense", "kernel", LINEAR),
+        ("fc2", "output.dense", "kernel", LINEAR),
+        ("norm2", "output.LayerNorm", "scale", SAME),
+    ):
+        template = f"{prefix}encoder.layer.{{}}.{theirs}"
+        naming[f"layers/{ours}/{leaf}"] = _stacked(f"{template}.weight", config.layers, layout)
+        naming[f"layers/{ours}/bias"] = _stacked(f"{template}.bias", config.layers)
+    return naming
+
+
+def bert_unread(prefix: str = "") -> str:
+    """The pooling layer, stored position numbers and the heads of BERT's own training."""
+    return rf"{_escaped(prefix)}pooler\..*|{_escaped(prefix)}embeddings\.position_ids|cls\..*"
 
 
 def clip_text_naming(config: ClipTextConfig, prefix: str = TEXT_PREFIX) -> Naming:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from astra_jax.cli import guard
+from astra_jax.pose.action_text import action_text
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.index import BACKENDS
-from astra_jax.pose.people_words import action_text
 from data.pose_library.embedder import word_start_embedder
 from data.pose_library.library import entries
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astra_jax.errors import UserError
+from astra_jax.pose.action_text import action_text
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.index import scann_available
-from astra_jax.pose.people_words import action_text, count_people
+from astra_jax.pose.people_words import count_people
 from data.pose_library.__main__ import BANK, run
 from data.pose_library.actions import ACTIONS, GROUPS, SOLOS
 from data.pose_library.embedder import word_start_embedder

@@ -1,4 +1,4 @@
-"""T5's encoder against transformers' T5EncoderModel, called as FLUX.1 calls it: without an attention mask."""
+"""T5's encoder against transformers' T5EncoderModel: without an attention mask, as FLUX.1 calls it, and with one."""
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +59,18 @@ def test_features(size, length):
     with torch.no_grad():
         theirs = model(torch.tensor(tokens))[0]
     assert_close(jax.jit(T5Encoder(config).apply)(params, jnp.asarray(tokens)), theirs)
+
+
+def test_masked_features():
+    config = SIZES["deeper"]
+    model = reference(config)
+    params = {"params": read(t5_naming(config), published(model), t5_unread())}
+    tokens = np.random.default_rng(1).integers(2, config.vocab_size, (2, 9))
+    mask = np.arange(9) < np.array([[9], [4]])
+    with torch.no_grad():
+        theirs = model(torch.tensor(tokens), attention_mask=torch.tensor(mask.astype(int)))[0].numpy()
+    ours = jax.jit(T5Encoder(config).apply)(params, jnp.asarray(tokens), jnp.asarray(mask))
+    assert_close(np.asarray(ours)[mask], theirs[mask])
 
 
 def test_full_size_is_t5_xxl():

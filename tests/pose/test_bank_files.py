@@ -6,6 +6,7 @@ import pytest
 
 from astra_jax.errors import UserError
 from astra_jax.pose import bank_files
+from astra_jax.pose.caption_vectors import caption_vectors
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.embedding import TfidfEmbedder
 from astra_jax.pose.index import default_backend, scann_available
@@ -42,7 +43,7 @@ def test_round_trip_after_a_move(bank, folder, backend):
         for name in ("id", "height", "width", "captions", "action", "quality", "source", "licence"):
             assert getattr(a, name) == getattr(b, name)
     np.testing.assert_array_equal(loaded.vectors(), bank.vectors())
-    query = bank.embedder(["people hugging"])
+    query = caption_vectors(bank.embedder, ["two people hugging"])
     for (s, e, c), (s2, e2, c2) in zip(
         loaded.partition(2).search(query, 2)[0], bank.partition(2).search(query, 2)[0], strict=True
     ):
@@ -125,7 +126,7 @@ def test_no_bank(tmp_path):
         ({"version": "1"}, "has version 1, this program"),
         ({"files": []}, "is damaged"),
         ({"entries": 5}, "its entries are incomplete"),
-        ({"embedder": "minilm"}, "made with the embedder 'minilm': pass it"),
+        ({"embedder": "minilm"}, "made with the embedder 'minilm': give the folder"),
         ({"backend": "faiss"}, "no index backend 'faiss'"),
         ({"files": {"../secret": "0"}}, "is damaged"),
     ],

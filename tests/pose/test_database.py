@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from astra_jax.errors import UserError
+from astra_jax.pose.caption_vectors import caption_vectors
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.embedding import TfidfEmbedder
 from astra_jax.pose.index import default_backend
@@ -54,7 +55,7 @@ def test_partition_that_is_not_there(make_entry):
 @pytest.mark.parametrize("backend", ["exact", default_backend()])
 def test_search_gives_every_entry_once_by_its_best_caption(entries, backend):
     bank = PoseBank.build(entries, backend=backend)
-    (found,) = bank.partition(1).search(bank.embedder(["person jumps"]), 3)
+    (found,) = bank.partition(1).search(caption_vectors(bank.embedder, ["a man jumps"]), 3)
     assert len(found) == 3
     assert len({entry for _, entry, _ in found}) == 3
     cosine, entry, caption = found[0]
@@ -64,7 +65,7 @@ def test_search_gives_every_entry_once_by_its_best_caption(entries, backend):
 
 def test_an_embedder_of_ones_own(entries):
     class Length:
-        kind, dim = "length", 2
+        kind, dim, raw_share = "length", 2, 0.0
 
         def __call__(self, texts):
             return np.array([[len(text) % 2, 1 - len(text) % 2] for text in texts], np.float32)
@@ -72,15 +73,29 @@ def test_an_embedder_of_ones_own(entries):
         def save(self, folder):
             pass
 
+        def check(self, folder):
+            pass
+
     bank = PoseBank.build(entries, Length(), "exact")
     assert bank.vectors().shape == (11, 2)
 
 
 def test_vectors_come_back_in_order(bank):
-    from astra_jax.pose.people_words import action_text
+    captions = [caption for entry in bank.entries for caption in entry.captions]
+    np.testing.assert_array_equal(bank.vectors(), caption_vectors(bank.embedder, captions))
 
-    texts = [action_text(caption) for entry in bank.entries for caption in entry.captions]
-    np.testing.assert_array_equal(bank.vectors(), bank.embedder(texts))
+
+def test_mean_cosines_and_a_caption_held_out(bank):
+    queries = caption_vectors(bank.embedder, ["a girl jumping high"])
+    partition = bank.partition(1)
+    rows = {entry: partition.vectors[partition.entry == entry] @ queries[0] for entry in (0, 1, 2)}
+    means = partition.mean_cosines(queries[0], np.array([2, 0, 1]))
+    np.testing.assert_allclose(means, [rows[2].mean(), rows[0].mean(), rows[1].mean()], atol=1e-6)
+    held_out = int(np.flatnonzero(partition.entry == 1)[0])  # the query itself
+    (found,) = partition.search(queries, 3, np.array([held_out]))
+    (cosine,) = [cosine for cosine, entry, _ in found if entry == 1]
+    assert cosine == pytest.approx(rows[1][1], abs=1e-6)
+    assert partition.mean_cosines(queries[0], np.array([1]), held_out)[0] == pytest.approx(rows[1][1], abs=1e-6)
 
 
 def test_building_needs_entries_with_ids_of_their_own(make_entry):
@@ -94,5 +109,5 @@ def test_building_needs_entries_with_ids_of_their_own(make_entry):
 
 def test_one_entry_is_a_bank(make_entry):
     bank = PoseBank.build([make_entry("wave")], TfidfEmbedder.fit(["person waving", "person sitting"]))
-    (found,) = bank.partition(1).search(bank.embedder(["person waving"]), 5)
+    (found,) = bank.partition(1).search(caption_vectors(bank.embedder, ["a man waving"]), 5)
     assert [entry for _, entry, _ in found] == [0]

@@ -85,8 +85,11 @@ def test_damaged_files(embedder, tmp_path):
     with pytest.raises(UserError, match="cannot read"):
         TfidfEmbedder.load(tmp_path)
     embedder.save(tmp_path)
-    (tmp_path / "tfidf.json").write_text(json.dumps({"pieces": embedder.pieces[:-1], "common": []}))
+    (tmp_path / "tfidf.json").write_text(json.dumps({"pieces": embedder.pieces[:-1], "common": [], "raw_share": 0}))
     with pytest.raises(UserError, match="do not fit"):
+        TfidfEmbedder.load(tmp_path)
+    (tmp_path / "tfidf.json").write_text(json.dumps({"pieces": embedder.pieces, "common": [], "raw_share": 2}))
+    with pytest.raises(UserError, match="no raw_share"):
         TfidfEmbedder.load(tmp_path)
     (tmp_path / "tfidf.json").write_text("[]")
     with pytest.raises(UserError, match="do not fit"):

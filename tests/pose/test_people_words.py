@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astra_jax.pose.people_words import action_text, count_people, is_person
+from astra_jax.pose.people_words import count_people, is_person
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,16 @@ from astra_jax.pose.people_words import action_text, count_people, is_person
         ("a street without people", 0),
         ("no people", 0),
         ("a man waving", 1),
+        ("a male shirtless skateboarder is doing a trick", 1),
+        ("a person in a red biker shirt", 1),
+        ("a person holding an older model of a phone", 1),
+        ("a person showing a baby panda its bottle", 1),
+        ("a group of 20 small photos", 0),
+        ("two people sitting at a table, the woman holding her phone", 2),
+        ("two people sitting at a table and the woman holding her phone", 2),
+        ("two women with one woman on a mobile", 2),
+        ("two women and their mother", 3),
+        ("two boys and the man", 3),
         ("The man is smiling, the man is old.", 1),
         ("a man riding a horse, the man is smiling", 1),
         ("a woman tennis player swinging", 1),
@@ -76,32 +86,6 @@ def test_is_person(phrase, person):
     assert is_person(phrase) is person
 
 
-@pytest.mark.parametrize(
-    ("text", "action"),
-    [
-        ("A tall man waving hello.", "person waving hello"),
-        ("A smiling boy jumps", "person smiling jumps"),
-        ("two young women hugging each other", "people hugging each other"),
-        ("A man wearing a red shirt and blue jeans riding a bike", "person riding bike"),
-        ("a woman in a wedding dress and a man in a suit dance", "person and person dance"),
-        ("A tennis player wearing a hat swings his racket.", "person tennis swings racket"),
-        ("a person dressed in black doing a handstand", "person doing handstand"),
-        ("a dancer leaping", "person dancer leaping"),
-        ("a man wearing a hat and holding a bat", "person and holding bat"),
-        ("a man wearing something odd riding a bike", "person riding bike"),
-        ("a cat on the sofa", "cat on sofa"),
-        ("", ""),
-    ],
-)
-def test_action_text(text, action):
-    assert action_text(text) == action
-
-
-def test_identity_does_not_change_the_action():
-    texts = ["a man hugging a woman", "an old lady hugging the little girl", "a king in a robe hugging his son"]
-    assert {action_text(text) for text in texts} == {"person hugging person"}
-
-
 WORDS = (
     "a the two no one his first another of and with wearing in , : . man men people couple group tennis player surfer "
     "riding hugs dress red without 12 couple's the' tänzer"
@@ -115,6 +99,3 @@ def test_any_text_is_read(text):
     count = count_people(text)
     assert count is None or count >= 0
     assert isinstance(is_person(text), bool)
-    action = action_text(text)
-    assert action == " ".join(action.split())
-    assert not {"a", "an", "the", "his"} & set(action.split())

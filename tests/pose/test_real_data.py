@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from astra_jax.pose.action_text import action_text
+from astra_jax.pose.caption_vectors import caption_vectors
 from astra_jax.pose.coco import read_captions, read_keypoints
 from astra_jax.pose.curation import curate
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.drawing import COLOURS, draw
 from astra_jax.pose.embedding import TfidfEmbedder
 from astra_jax.pose.index import BRUTE_FORCE_BELOW, ExactIndex, ScannIndex, scann_available
-from astra_jax.pose.people_words import action_text, count_people
+from astra_jax.pose.people_words import count_people
 from astra_jax.pose.pose_files import load_people
 from astra_jax.pose.retrieval import Retriever
 
@@ -84,7 +86,7 @@ def test_number_of_people_always_holds(bank):
 @needs_scann
 def test_scann_equals_exact_on_the_bank(bank):
     exact = PoseBank.assemble(bank.entries, bank.embedder, bank.vectors(), "exact")
-    queries = bank.embedder([action_text(entry.captions[-1]) for entry in bank.entries[:200]])
+    queries = caption_vectors(bank.embedder, [entry.captions[-1] for entry in bank.entries[:200]])
     for people, partition in bank.partitions.items():
         k = min(10, len(np.unique(partition.entry)))
         for a, b in zip(partition.search(queries, k), exact.partitions[people].search(queries, k), strict=True):

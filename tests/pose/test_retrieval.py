@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from astra_jax.errors import UserError
+from astra_jax.pose.caption_vectors import caption_vectors
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.retrieval import Retriever
 
@@ -62,8 +63,11 @@ def test_score_by_hand(make_entry):
     (found,) = retriever.retrieve(["a man waving hello"], [1], (64, 64), k=3)
     assert [r.entry for r in found] == ["wave-1", "wave-2", "sit-3"]
     assert found[0].cosine == pytest.approx(1, abs=1e-5)
-    assert found[0].score == pytest.approx(0.9 + 0.1 * 0.5, abs=1e-5)
-    assert found[1].score == pytest.approx(0.9 + 0.1 - 0.2 * math.log(2), abs=1e-5)
+    # The mean of "person waving hello" with itself and with the entry's other caption.
+    first, second = caption_vectors(retriever.bank.embedder, ["a man waving hello", "a person waves a hand"])
+    similar = 0.3 + 0.7 * (1 + first @ second) / 2
+    assert found[0].score == pytest.approx(0.9 * similar + 0.1 * 0.5, abs=1e-5)
+    assert found[1].score == pytest.approx(0.9 * similar + 0.1 - 0.2 * math.log(2), abs=1e-5)
     (wide,) = retriever.retrieve(["a man waving hello"], [1], (64, 128), k=3)
     assert [r.entry for r in wide] == ["wave-2", "wave-1", "sit-3"]
 
@@ -105,6 +109,40 @@ def test_a_prompt_nobody_knows_is_answered_and_told(retriever, monkeypatch):
     assert found[0].cosine == 0
     assert "shares a word with 'жжж'" in messages[0]
     assert retriever.retrieve(["жжж"], [1], (64, 64), threshold=0.01) == [[]]
+
+
+def test_each_their_own_action_is_composed(retriever):
+    (found,) = retriever.retrieve(["a man waving hello and a boy sitting on a bench"], [2], (128, 128), k=2)
+    assert found[0].parts == ("wave-0", "sit-0")
+    assert found[0].entry == "wave-0 + sit-0"
+    assert found[0].action == "wave + sit"
+    assert found[0].people.shape == (2, 17, 3)
+    # In the order of the words, feet on one line.
+    assert found[0].people[0, :, 0].max() < found[0].people[1, :, 0].min()
+    np.testing.assert_allclose(*found[0].people[:, 15:, 1].max(axis=1), atol=0.5)
+    (turned,) = retriever.retrieve(["a boy sitting on a bench and a man waving hello"], [2], (128, 128))
+    assert turned[0].parts == ("sit-0", "wave-0")
+
+
+def test_more_people_than_any_scene_has_can_be_composed(retriever):
+    prompt = "three women running a race, a man waving hello and two men hugging each other"
+    (found,) = retriever.retrieve([prompt], [6], (128, 256))
+    assert found[0].parts == ("race-0", "wave-0", "hug-0")
+    assert found[0].people.shape == (6, 17, 3)
+    assert (np.diff(found[0].people[:, 5:7, 0].mean(axis=1)) > 0).all()
+
+
+def test_a_whole_scene_that_fits_is_not_composed(make_entry):
+    pair = make_entry("hug", captions=("a man waving hello and a boy sitting on a bench",), id="pair")
+    retriever = Retriever(PoseBank.build([make_entry("wave"), make_entry("sit"), pair]))
+    (found,) = retriever.retrieve(["a man waving hello and a boy sitting on a bench"], [2], (128, 128))
+    assert found[0].parts == ("pair",)
+
+
+def test_one_shared_action_is_not_composed(retriever):
+    prompts = ["a man and a woman dancing", "two men hugging", "a man hugs a boy"]
+    found = retriever.retrieve(prompts, [2] * 3, (128, 128))
+    assert [results[0].parts for results in found] == [("dance-0",), ("hug-0",), ("hug-0",)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""A text encoder in the folder transformers writes: which of ours it is, its sizes, and its weights.
+
+`config.json` names BERT (sentence embedders such as all-MiniLM-L6-v2), CLIP's text encoder (also as a half of CLIP) or
+the encoder of T5 v1.1; FLUX.1's `text_encoder` and `text_encoder_2` are such folders.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from astra_jax.config import BertConfig, ClipTextConfig, T5Config
+from astra_jax.errors import UserError
+from astra_jax.params import Params
+from astra_jax.weights import encoders
+from astra_jax.weights.importing import load_published
+from astra_jax.weights.pretrained import fingerprint_files
+from astra_jax.weights.sources import find_source
+from astra_jax.weights.tensors import Tensors
+
+TextConfig = BertConfig | ClipTextConfig | T5Config
+
+_MAX_CONFIG_BYTES = 1 << 20
+_MAX_SIZE = 1 << 20  # of any width, length or vocabulary: beyond it a config is damaged
+# What a config must say where it says anything: our encoders compute nothing else.
+_REQUIRED = {
+    "bert": {"hidden_act": "gelu", "position_embedding_type": "absolute"},
+    "clip_text_model": {"hidden_act": "quick_gelu"},
+    "t5": {"feed_forward_proj": "gated-gelu"},
+}
+_FIELDS: dict[str, tuple[type, dict[str, str]]] = {
+    "bert": (BertConfig, {
+        "vocab_size": "vocab_size", "width": "hidden_size", "layers": "num_hidden_layers",
+        "heads": "num_attention_heads", "mlp_dim": "intermediate_size", "length": "max_position_embeddings",
+        "segments": "type_vocab_size",
+    }),
+    "clip_text_model": (ClipTextConfig, {
+        "vocab_size": "vocab_size", "width": "hidden_size", "layers": "num_hidden_layers",
+        "heads": "num_attention_heads", "mlp_dim": "intermediate_size", "length": "max_position_embeddings",
+    }),
+    "t5": (T5Config, {
+        "vocab_size": "vocab_size", "width": "d_model", "layers": "num_layers", "heads": "num_heads",
+        "head_dim": "d_kv", "mlp_dim": "d_ff", "buckets": "relative_attention_num_buckets",
+        "max_distance": "relative_attention_max_distance",
+    }),
+}  # fmt: skip
+# Sizes that transformers leaves out where they are its defaults.
+_DEFAULTS = {"max_distance": 128, "buckets": 32, "segments": 2, "length": 77}
+
+
+def read_text_config(folder: pathlib.Path) -> TextConfig:
+    """The sizes of the text encoder in `folder`.
+
+    Raises `UserError` for a folder without `config.json`, for a damaged one, and for an encoder that is none of the
+    three or computes otherwise than ours.
+    """
+    path = folder / "config.json"
+    tree = _read(path)
+    if tree.get("model_type") == "clip" and isinstance(tree.get("text_config"), dict):
+        tree = {**tree["text_config"], "model_type": "clip_text_model"}
+    kind = tree.get("model_type")
+    if kind not in _FIELDS:
+        raise UserError(f"{path} is of a {str(kind)[:40]!r}: text encoders are read of {', '.join(_FIELDS)}")
+    for name, value in _REQUIRED[kind].items():
+        if tree.get(name, value) != value:
+            raise UserError(f"{path} says {name} {str(tree[name])[:40]!r}: only {value!r} is computed here")
+    make, fields = _FIELDS[kind]
+    sizes = {ours: tree.get(theirs, _DEFAULTS.get(ours)) for ours, theirs in fields.items()}
+    odd = [fields[name] for name, size in sizes.items() if type(size) is not int or not 0 < size <= _MAX_SIZE]
+    if odd:
+        raise UserError(f"{path} has no proper {', '.join(odd)}: copy or download it again")
+    if kind == "bert":
+        eps = tree.get("layer_norm_eps", 1e-12)
+        if not isinstance(eps, (int, float)) or not 0 < eps < 1:
+            raise UserError(f"{path} has no proper layer_norm_eps: copy or download it again")
+        sizes["norm_eps"] = float(eps)
+    return make(**sizes)
+
+
+def load_text_encoder(folder: pathlib.Path, config: TextConfig, abstract: Params) -> tuple[Params, str]:
+    """The encoder's parameters as float32, and the fingerprint of its files.
+
+    `abstract` has the shapes of the encoder's tree. Raises `UserError` as `find_source` and `load_published` do: for
+    pickles, for a folder without safetensors, for weights of other sizes than `config`.
+    """
+    source = find_source(folder)
+    with Tensors(source) as tensors:
+        naming, unread = _table(config, tensors.entries)
+        return load_published(tensors, naming, abstract, unread=unread), fingerprint_files(source.files)
+
+
+def _table(config: TextConfig, names: Mapping[str, Any]) -> tuple[encoders.Naming, str]:
+    tables: dict[type, Callable[[], tuple[encoders.Naming, str]]] = {
+        BertConfig: lambda: _prefixed(encoders.bert_naming, encoders.bert_unread, "bert."),
+        ClipTextConfig: lambda: _prefixed(
+            encoders.clip_text_naming, encoders.clip_text_unread, encoders.TEXT_PREFIX
+        ),
+        T5Config: lambda: (encoders.t5_naming(config), encoders.t5_unread()),
+    }  # fmt: skip
+
+    def _prefixed(naming: Callable, unread: Callable, prefix: str) -> tuple[encoders.Naming, str]:
+        prefix = encoders.has_prefix(names, prefix)
+        return naming(config, prefix), unread(prefix)
+
+    return tables[type(config)]()
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
+            raise UserError(f"{path} has more than {_MAX_CONFIG_BYTES} bytes: this is no encoder's config")
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path.parent} is no folder of a text encoder (no config.json: {error.strerror}): give one with "
+            "config.json, model.safetensors and tokenizer.json"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}): copy or download it again") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} must hold a JSON object: copy or download it again")
+    return tree

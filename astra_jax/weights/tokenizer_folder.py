@@ -1,0 +1,84 @@
+"""Tokenizers in the folders transformers writes, read without a network and without running code of theirs."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from astra_jax.errors import UserError
+
+MAX_FILE_BYTES = 64 << 20
+# What transformers reads of such a folder; a model's folder holds other JSON too.
+_FILES = (
+    "added_tokens.json", "config.json", "merges.txt", "special_tokens_map.json", "tokenizer.json",
+    "tokenizer_config.json", "vocab.json", "vocab.txt",
+)  # fmt: skip
+
+
+def load_tokenizer(kind: Any, folder: pathlib.Path, choices: tuple[tuple[str, ...], ...]) -> Any:
+    """A tokenizer of transformers' class `kind` from `folder`.
+
+    One of `choices` must be there whole: names of files that together make the tokenizer. Raises `UserError` for files
+    that are missing, too large or damaged.
+    """
+    if not any(all((folder / name).is_file() for name in names) for names in choices):
+        wanted = " or ".join(" and ".join(names) for names in choices)
+        hint = ""
+        if (folder / "spiece.model").is_file():
+            hint = f" (with sentencepiece installed, transformers' AutoTokenizer makes it from {folder}/spiece.model)"
+        raise UserError(f"{folder} has no {wanted}: copy the tokenizer's folder of the published weights{hint}")
+    for path in (folder / name for name in _FILES):
+        if path.is_file():
+            _check(path)
+    try:
+        return kind.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:
+        # tokenizers reports damage as a bare `Exception`, transformers as one of the others.
+        if type(error) is not Exception and not isinstance(
+            error, (OSError, ValueError, TypeError, KeyError, AttributeError)
+        ):
+            raise
+        raise UserError(f"{folder} is no {kind.__name__} ({_line(error)}): copy the published folder again") from error
+
+
+def read_tokenizer(path: pathlib.Path) -> Tokenizer:
+    """A `tokenizer.json` without the cutting and padding it may ask for; raises `UserError` for a damaged one."""
+    _check(path)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        if type(error) is not Exception:  # tokenizers reports damage as a bare `Exception`
+            raise
+        raise UserError(f"{path} is damaged ({_line(error)}): copy the published folder again") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def plain(tokenizer: Any) -> Tokenizer:
+    """The tokenizer behind transformers' wrapper, without the cutting and padding that a file may ask for."""
+    inner = tokenizer.backend_tokenizer
+    inner.no_truncation()
+    inner.no_padding()
+    return inner
+
+
+def _check(path: pathlib.Path) -> None:
+    """Raises `UserError` for a file that is too large or, by its name, JSON and does not parse."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UserError(f"{path} is larger than {MAX_FILE_BYTES} bytes: this is no tokenizer")
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json" and not isinstance(json.loads(text), dict):
+            raise UserError(f"{path} must hold a JSON object: copy the published folder again")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({_line(error)}): copy the published folder again") from error
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
