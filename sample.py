@@ -29,9 +29,7 @@ _EXAMPLES = _HERE / "data" / "examples" / "requests.jsonl"
 
 _PROMPT = flags.DEFINE_string("prompt", None, "What to draw; without it and --requests: the built-in examples.")
 _SUBJECT = flags.DEFINE_multi_string("subject", [], "'PHRASE=PHOTO': the phrase stands in the prompt. Repeatable.")
-_POSE = flags.DEFINE_string(
-    "pose", "auto", "'auto' (retrieved), 'none', keypoints (.json, .npz) or skeleton picture."
-)
+_POSE = flags.DEFINE_string("pose", "auto", "'auto' (retrieved), 'none', keypoints (.json, .npz) or skeleton picture.")
 _PEOPLE = flags.DEFINE_integer("people", None, "People a retrieved pose must have; read from the prompt by default.")
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same picture, whatever else is drawn with it.")
 _IMAGES = flags.DEFINE_integer("num_images", 1, "Pictures of the prompt.")
