@@ -51,7 +51,7 @@ def oks_matrix(
     if bare.any() and boxes is not None:
         place, extent = boxes[bare, None, None, :2].astype(np.float64), boxes[bare, None, None, 2:]
         offset[bare] = np.maximum(place - extent - points, 0) + np.maximum(points - place - 2 * extent, 0)
-        labelled = np.logical_or(labelled, bare[:, None])
+        labelled = labelled | ~labelled.any(axis=1, keepdims=True)
     error = (offset**2).sum(axis=-1) / (2 * SIGMAS) ** 2 / (areas[:, None, None] + np.spacing(1)) / 2
     return (np.exp(-error) * labelled[:, None]).sum(axis=-1) / labelled.sum(axis=1)[:, None]
 

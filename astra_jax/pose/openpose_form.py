@@ -53,7 +53,7 @@ def write_openpose(people: Float[np.ndarray, "P J 3"], size: tuple[int, int]) ->
         bodies = np.zeros((len(people), 25, 3))
         bodies[:, _COCO_FROM_BODY_25], bodies[:, _NECK], bodies[:, _FEET_25] = joints, neck(joints), feet
         hips = joints[:, [_LEFT_HIP, _RIGHT_HIP]]
-        bodies[:, _MIDDLE_HIP] = np.where((hips[..., 2] > 0).all(axis=1)[:, None], hips.mean(axis=1), 0)
+        bodies[:, _MIDDLE_HIP] = np.where((hips[..., 2] > 0).all(axis=1, keepdims=True), hips.mean(axis=1), 0)
     else:
         bodies = np.concatenate([joints, neck(joints)[:, None]], axis=1)[:, OPENPOSE_FROM_COCO]
     rows = []
