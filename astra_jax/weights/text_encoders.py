@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from astra_jax.config import BertConfig, ClipTextConfig, T5Config
@@ -92,19 +92,13 @@ def load_text_encoder(folder: pathlib.Path, config: TextConfig, abstract: Params
 
 
 def _table(config: TextConfig, names: Mapping[str, Any]) -> tuple[encoders.Naming, str]:
-    tables: dict[type, Callable[[], tuple[encoders.Naming, str]]] = {
-        BertConfig: lambda: _prefixed(encoders.bert_naming, encoders.bert_unread, "bert."),
-        ClipTextConfig: lambda: _prefixed(
-            encoders.clip_text_naming, encoders.clip_text_unread, encoders.TEXT_PREFIX
-        ),
-        T5Config: lambda: (encoders.t5_naming(config), encoders.t5_unread()),
-    }  # fmt: skip
-
-    def _prefixed(naming: Callable, unread: Callable, prefix: str) -> tuple[encoders.Naming, str]:
-        prefix = encoders.has_prefix(names, prefix)
-        return naming(config, prefix), unread(prefix)
-
-    return tables[type(config)]()
+    if isinstance(config, T5Config):
+        return encoders.t5_naming(config), encoders.t5_unread()
+    if isinstance(config, BertConfig):
+        prefix = encoders.has_prefix(names, "bert.")
+        return encoders.bert_naming(config, prefix), encoders.bert_unread(prefix)
+    prefix = encoders.has_prefix(names, encoders.TEXT_PREFIX)
+    return encoders.clip_text_naming(config, prefix), encoders.clip_text_unread(prefix)
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
