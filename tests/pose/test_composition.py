@@ -45,13 +45,13 @@ def test_two_scales_meet_on_one_ground():
 @pytest.mark.parametrize(
     ("width", "gap"),
     [
-        (400, GAP),
-        (200 * 0.43 / 0.779, 0.03),  # 0.07 of a height too wide: half of what the gap may give
-        (40, -MAX_OVERLAP * 0.2),
+        (4000, GAP),
+        (round(2000 * 0.43 / 0.779), 0.03),  # 0.07 of a height too wide: half of what the gap may give
+        (400, -MAX_OVERLAP * 0.2),
     ],
 )
 def test_people_move_together_on_narrow_canvases(width, gap):
-    people = compose([upright(100)[None], upright(100)[None]], (200, width))
+    people = compose([upright(100)[None], upright(100)[None]], (2000, width))
     height = (people[0, ANKLE, 1] - people[0, SHOULDER, 1]) / 0.779
     between = people[1, SHOULDER, 0] - people[0, OTHER_SHOULDER, 0]
     if gap < 0:  # overlapping boxes: the second one's shoulder lies left of the first one's right one
