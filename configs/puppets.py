@@ -15,9 +15,8 @@ third goes on from the second one's weights with a new warm-up (a warm restart, 
 Expected on two CPU cores with GLIBC_TUNABLES=glibc.malloc.hugetlb=1: the autoencoder reaches 24.1 dB (latents drawn
 with their noise) after 3,600 steps, 20 minutes with a device a core (XLA_FLAGS=--xla_force_host_platform_device_count=2
 NPROC=4); the latents take 5 minutes; the model takes 0.53 s a step and reaches a loss of 0.55 after 7,200 steps (70
-minutes) and of 0.48 after 13,000 more (127
-minutes beside other work). With classifier-free guidance people stand where and as the skeleton says and wear the
-colours of their photos; faces and patterns are smudged.
+minutes) and of 0.48 after 13,000 more (130 minutes beside other work). With classifier-free guidance people stand where
+and as the skeleton says and wear the colours of their photos; faces and patterns are smudged.
 """
 
 import ml_collections

@@ -27,6 +27,7 @@ _ANKLES, _SHOULDERS = [15, 16], [5, 6]
 GAP = 0.1  # between two groups, of a person's height, where the canvas has room
 MAX_OVERLAP = 0.2  # of the narrower of two groups' boxes, where it has not
 MARGIN = 0.06  # on every side, of the composition
+_LEAST = 1e-3  # extent of a composition, of a person's height: people whose joints are all in one place have none
 
 
 def height_standing(person: Float[np.ndarray, "17 3"]) -> float:
@@ -44,7 +45,7 @@ def height_standing(person: Float[np.ndarray, "17 3"]) -> float:
     return max([*heights, 1.0] if heights else [float(bottom - top), 1.0])
 
 
-def compose(groups: Sequence[Float[np.ndarray, "P 17 3"]], canvas: tuple[int, int]) -> Float[np.ndarray, "Q 17 3"]:
+def compose(groups: Sequence[Float[np.ndarray, "_ 17 3"]], canvas: tuple[int, int]) -> Float[np.ndarray, "Q 17 3"]:
     """All people of `groups` on a canvas of (height, width) pixels, the groups from left to right in their order.
 
     Each group is scaled as a whole, so that its mean `height_standing` is that of the others, and stands on the common
@@ -62,8 +63,9 @@ def compose(groups: Sequence[Float[np.ndarray, "P 17 3"]], canvas: tuple[int, in
         group[..., 0] += start - left
     people = np.concatenate(placed)
     left, top, right, bottom = _box(people)
-    edges = 2 * MARGIN * max(right - left, bottom - top)
-    scale = min(canvas[1] / (right - left + edges), canvas[0] / (bottom - top + edges))
+    wide, high = right - left, bottom - top
+    edges = 2 * MARGIN * max(wide, high, _LEAST)
+    scale = min(canvas[1] / (wide + edges), canvas[0] / (high + edges))
     middle = np.array([left + right, top + bottom]) / 2
     people[..., :2] = (people[..., :2] - middle) * scale + np.array([canvas[1], canvas[0]]) / 2
     people = people.astype(np.float32)
