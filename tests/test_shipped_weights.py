@@ -24,7 +24,7 @@ from data.puppets.prompts import write_prompt
 WEIGHTS = pathlib.Path(__file__).resolve().parent.parent / "pretrained" / "puppets"
 SIZE, CHOICES, SCENES = 128, 4, 48
 # Shares that must be right; chance is 1/4, 1/4 and 1/2.
-IDENTITY, POSE, ASSIGNMENT = 0.5, 0.6, 0.7
+IDENTITY, POSE, ASSIGNMENT = 0.7, 0.85, 0.85
 
 
 class Stage:
