@@ -73,8 +73,6 @@ def test_export_writes_what_readers_of_the_layout_look_for(pretrained, tmp_path)
     folder = tmp_path / "out" / "transformer"
     settings = (tmp_path / "out").glob("*/config.json")
     assert sorted(file.parent.name for file in settings) == sorted(set(FOLDERS.values()))
-        set(FOLDERS.values())
-    )
     settings = json.loads((folder / "config.json").read_text())
     assert settings["_class_name"] == "FluxTransformer2DModel"
     assert (settings["num_layers"], settings["attention_head_dim"], settings["guidance_embeds"]) == (1, 8, False)
