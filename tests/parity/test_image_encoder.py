@@ -104,9 +104,10 @@ def test_features_of_a_photo_are_transformers(folder, name, random_params, tmp_p
         flags = [f"--prompt={PROMPT}", f"--subject=a man={folder / 'man.png'}", f"--seed={SEED}", "--pose=none"]
         flags += [f"--dsm={adapters['dsm']}", f"--guidance={config.sample.guidance}"]
         _, (picture,) = run_sample(folder, tmp_path / "out", *flags)
-        assert np.abs(picture - expected).max() <= 1
-        # A photo whose features are others makes another picture, by more than that.
-        assert np.abs(draw_from(pipe, ready, -theirs) - expected).max() > 3
+        missed = np.abs(picture - expected)
+        assert missed.max() <= 1
+        # A photo whose features are others makes another picture, by far more than that.
+        assert missed.mean() < 0.1 * np.abs(draw_from(pipe, ready, -theirs) - expected).mean()
 
 
 def draw_from(pipe, ready, features):
