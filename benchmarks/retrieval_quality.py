@@ -5,7 +5,7 @@
 
 DIR has `captions_val2017.json`, `coco_kpts_val2017.npz` and `person_actions_vcoco.jsonl`. Every caption of a picture
 with people is a query against the pictures' other captions. The ranking's constants were chosen on one half of the
-queries; the other half is reported. The last line printed is one JSON object.
+queries; the other half is reported, whose figures were in view meanwhile. The last line printed is one JSON object.
 """
 
 from __future__ import annotations
