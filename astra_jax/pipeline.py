@@ -186,12 +186,11 @@ class AstraPipeline:
         found = self._retriever.retrieve([request.prompt], [count], size)[0]
         return Pose(people=found[0].people, retrieved=found[0])
 
-    def _without_conditions(self, inputs: Inputs) -> Inputs:
-        """What a batch becomes in training when its examples lose all their conditions; the guidance input stays."""
-        batch, height, width, _ = inputs.pose.shape
-        nothing = prepare(Example("", (), None, (height, width)), self.config, (height, width))
+    def _without_conditions(self, size: tuple[int, int], batch_size: int) -> Inputs:
+        """What any batch becomes in training when its examples lose all their conditions; without guidance input."""
+        nothing = prepare(Example("", (), None, size), self.config, size)
         fields, _ = arrays(nothing, self.config, self.tokenizer, 0.0, DROP_ALL)
-        return dataclasses.replace(stack([fields] * batch), guidance=inputs.guidance)
+        return stack([fields] * batch_size)
 
     def draw(
         self,
@@ -217,14 +216,18 @@ class AstraPipeline:
         if batch_size < 1:
             raise UserError(f"a batch holds at least one picture, not {batch_size}")
         jobs = [(one, index) for one in ready for index in range(one.request.num_images)]
-        batch_size = max(min(batch_size, len(jobs)), 1)
+        if not jobs:
+            return
+        batch_size = min(batch_size, len(jobs))
+        height, width = jobs[0][0].fields["pose"].shape[:2]
+        tokens = height * width // (self.model.downsampling * PATCH) ** 2
+        times = schedule(steps, shift_of(tokens, self.config.sample.shift))
+        nothing = None if cfg_scale == 1 else self._without_conditions((height, width), batch_size)
         for start in range(0, len(jobs), batch_size):
             batch = jobs[start : start + batch_size]
             padded = batch + [batch[-1]] * (batch_size - len(batch))
             inputs = stack([one.fields for one, _ in padded])
-            height, width = (side // self.model.downsampling for side in inputs.pose.shape[1:3])
-            times = schedule(steps, shift_of(height * width // PATCH**2, self.config.sample.shift))
-            without = None if cfg_scale == 1 else self._without_conditions(inputs)
+            without = None if nothing is None else dataclasses.replace(nothing, guidance=inputs.guidance)
             seeds = np.array([one.request.seed for one, _ in padded], np.uint32)
             indices = np.array([index for _, index in padded], np.uint32)
             pictures = np.asarray(_draw(self.model, self.params, inputs, times, seeds, indices, without, cfg_scale))

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from astra_jax.errors import UserError
 from astra_jax.pose.files import read_arrays, read_json
+from astra_jax.pose.skeleton import MAX_SIDE
 
 MAX_BYTES = 2**30  # person_keypoints_train2017.json has a quarter of it
 
@@ -109,7 +110,7 @@ def _pictures(
     pictures = []
     for rows in np.split(order, starts[1:]) if len(ids) else []:
         (width, height), name = sizes[rows[0]].tolist(), int(ids[rows[0]])
-        if not (0 < width <= 65_536 and 0 < height <= 65_536):
+        if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
             raise UserError(f"{path}: image {name} has the size {width} x {height}: it must be positive")
         if not (np.isfinite(joints[rows]).all() and np.isfinite(boxes[rows]).all()):
             raise UserError(f"{path}: image {name} has a joint or box that is not finite")

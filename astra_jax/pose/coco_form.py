@@ -78,12 +78,14 @@ def write_coco(people: Float[np.ndarray, "P J 3"], size: tuple[int, int]) -> dic
 
 
 def _person(person: dict[str, Any], path: Path) -> np.ndarray:
-    values, points = person["keypoints"], np.zeros((WHOLE_BODY_POINTS, 3))
-    if "keypoint_scores" in person:
-        return _mmpose(values, person["keypoint_scores"], path)
-    joints = flagged(read_points(values, path, (BODY_POINTS, WHOLE_BODY_POINTS)))
+    values, scored = person["keypoints"], "keypoint_scores" in person
+    if scored:
+        joints = _mmpose(values, person["keypoint_scores"], path)
+    else:
+        joints = flagged(read_points(values, path, (BODY_POINTS, WHOLE_BODY_POINTS)))
+    points = np.zeros((WHOLE_BODY_POINTS, 3))
     points[: len(joints)] = joints
-    if len(joints) == BODY_POINTS:
+    if len(joints) == BODY_POINTS and not scored:
         for name, place in _PARTS:
             listed = person.get(f"{name}_kpts")
             if listed not in (None, []) and person.get(f"{name}_valid", True):
@@ -98,7 +100,4 @@ def _mmpose(pairs: Any, scores: Any, path: Path) -> np.ndarray:
     if not isinstance(scores, list) or len(scores) != len(pairs):
         raise UserError(f"{path}: keypoint_scores must have one number for each of the {len(pairs)} keypoints")
     triples = [[*pair, score] for pair, score in zip(pairs, scores, strict=True)]
-    found = confident(read_points(list(itertools.chain(*triples)), path, (BODY_POINTS, WHOLE_BODY_POINTS)))
-    points = np.zeros((WHOLE_BODY_POINTS, 3))
-    points[: len(found)] = found
-    return points
+    return confident(read_points(list(itertools.chain(*triples)), path, (BODY_POINTS, WHOLE_BODY_POINTS)))

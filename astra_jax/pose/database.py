@@ -20,9 +20,8 @@ from astra_jax.errors import UserError
 from astra_jax.pose.caption_vectors import caption_vectors
 from astra_jax.pose.embedding import TextEmbedder, TfidfEmbedder
 from astra_jax.pose.index import NeighbourIndex, build_index, default_backend
-from astra_jax.pose.skeleton import check_people, left_to_right
+from astra_jax.pose.skeleton import MAX_SIDE, check_people, left_to_right
 
-MAX_SIDE = 65_536
 MAX_CAPTIONS = 64
 MAX_TEXT = 2_000
 

@@ -9,10 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from astra_jax.errors import UserError
-from astra_jax.pose.skeleton import MAX_COORDINATE
+from astra_jax.pose.skeleton import MAX_COORDINATE, MAX_SIDE
 
 MIN_CONFIDENCE = 0.3  # a detector's point below it is absent (controlnet_aux's DWPose threshold)
-MAX_SIDE = 65_536
 
 
 def read_points(values: Any, path: Path, counts: tuple[int, ...], part: str = "joints") -> Float[np.ndarray, "n 3"]:

@@ -15,9 +15,16 @@ from astra_jax.errors import UserError
 from astra_jax.pose.coco_form import read_coco, write_coco
 from astra_jax.pose.drawing import fit
 from astra_jax.pose.files import read_arrays, read_json
-from astra_jax.pose.keypoint_lists import MAX_SIDE, flagged
+from astra_jax.pose.keypoint_lists import flagged
 from astra_jax.pose.openpose_form import read_openpose, write_openpose
-from astra_jax.pose.skeleton import BODY_POINTS, MAX_COORDINATE, WHOLE_BODY_POINTS, check_people, left_to_right
+from astra_jax.pose.skeleton import (
+    BODY_POINTS,
+    MAX_COORDINATE,
+    MAX_SIDE,
+    WHOLE_BODY_POINTS,
+    check_people,
+    left_to_right,
+)
 
 MAX_BYTES = 16 * 2**20
 MAX_PEOPLE = 64

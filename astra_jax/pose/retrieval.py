@@ -198,9 +198,8 @@ class Retriever:
     def _whole(self, found: Candidate, canvas: tuple[int, int]) -> Retrieved:
         entry = self.bank.entries[found.entry]
         people = fit(entry.people, (entry.height, entry.width), canvas)
-        return Retrieved(
-            (entry.id,), entry.action, entry.captions[found.caption], found.score, found.cosine, people
-        )  # fmt: skip
+        caption = entry.captions[found.caption]
+        return Retrieved((entry.id,), entry.action, caption, found.score, found.cosine, people)
 
     def _composed(self, row: Sequence[Candidate], canvas: tuple[int, int]) -> Retrieved:
         entries = [self.bank.entries[found.entry] for found in row]

@@ -25,6 +25,7 @@ FEET, FACE = slice(17, 23), slice(23, 91)
 LEFT_HAND, RIGHT_HAND = slice(91, 112), slice(112, 133)
 # Coordinates beyond this are no picture's; it keeps every later product far from overflow.
 MAX_COORDINATE = 1e6
+MAX_SIDE = 65_536  # pixels of a picture
 
 
 def check_people(people: np.ndarray, what: str, points: tuple[int, ...] = (BODY_POINTS,)) -> Float[np.ndarray, "P J 3"]:

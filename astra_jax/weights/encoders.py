@@ -55,7 +55,7 @@ def bert_naming(config: BertConfig, prefix: str = "") -> Naming:
         "segments": one(f"{prefix}embeddings.token_type_embeddings.weight"),
         **_affine("norm_in", f"{prefix}embeddings.LayerNorm"),
     }
-    for ours, theirs, leaf, layout in (
+    rows = (
         ("q", "attention.self.query", "kernel", LINEAR),
         ("k", "attention.self.key", "kernel", LINEAR),
         ("v", "attention.self.value", "kernel", LINEAR),
@@ -64,11 +64,8 @@ def bert_naming(config: BertConfig, prefix: str = "") -> Naming:
         ("fc1", "intermediate.dense", "kernel", LINEAR),
         ("fc2", "output.dense", "kernel", LINEAR),
         ("norm2", "output.LayerNorm", "scale", SAME),
-    ):
-        template = f"{prefix}encoder.layer.{{}}.{theirs}"
-        naming[f"layers/{ours}/{leaf}"] = _stacked(f"{template}.weight", config.layers, layout)
-        naming[f"layers/{ours}/bias"] = _stacked(f"{template}.bias", config.layers)
-    return naming
+    )
+    return naming | _affine_layers(rows, f"{prefix}encoder.layer.{{}}", config.layers)
 
 
 def bert_unread(prefix: str = "") -> str:
@@ -162,18 +159,23 @@ def vision_part(names: Iterable[str]) -> str:
 
 def _blocks(layers: int, prefix: str) -> Naming:
     """The blocks that CLIP and SigLIP have in common."""
-    naming: Naming = {}
-    for ours, theirs, leaf, layout in (
+    rows = (
         ("norm1", "layer_norm1", "scale", SAME),
         *((letter, f"self_attn.{letter}_proj", "kernel", LINEAR) for letter in "qkv"),
         ("out", "self_attn.out_proj", "kernel", LINEAR),
         ("norm2", "layer_norm2", "scale", SAME),
         ("fc1", "mlp.fc1", "kernel", LINEAR),
         ("fc2", "mlp.fc2", "kernel", LINEAR),
-    ):
-        template = f"{prefix}encoder.layers.{{}}.{theirs}"
-        naming[f"layers/{ours}/{leaf}"] = _stacked(f"{template}.weight", layers, layout)
-        naming[f"layers/{ours}/bias"] = _stacked(f"{template}.bias", layers)
+    )
+    return _affine_layers(rows, f"{prefix}encoder.layers.{{}}", layers)
+
+
+def _affine_layers(rows: Iterable[tuple[str, str, str, Layout]], block: str, layers: int) -> Naming:
+    """Scanned modules with a weight and a bias: rows of our name, theirs in `block`, our weight's leaf, its layout."""
+    naming: Naming = {}
+    for ours, theirs, leaf, layout in rows:
+        naming[f"layers/{ours}/{leaf}"] = _stacked(f"{block}.{theirs}.weight", layers, layout)
+        naming[f"layers/{ours}/bias"] = _stacked(f"{block}.{theirs}.bias", layers)
     return naming
 
 

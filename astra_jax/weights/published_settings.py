@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from astra_jax.config import ModelConfig
+from astra_jax.config import ClipVisionConfig, ModelConfig, SiglipVisionConfig
 
 
 def published_settings(part: str, config: ModelConfig) -> dict[str, Any]:
@@ -98,33 +98,32 @@ def _clip_text(config: ModelConfig) -> dict[str, Any]:
 
 
 def _clip_vision(config: ModelConfig) -> dict[str, Any]:
-    sizes = config.clip_vision
     return {
+        **_vision(config.clip_vision),
         "architectures": ["CLIPVisionModel"],
         "hidden_act": "quick_gelu",
-        "hidden_size": sizes.width,
-        "image_size": sizes.image_size,
-        "intermediate_size": sizes.mlp_dim,
         "layer_norm_eps": 1e-5,
         "model_type": "clip_vision_model",
-        "num_attention_heads": sizes.heads,
-        "num_hidden_layers": sizes.layers,
-        "patch_size": sizes.patch,
     }
 
 
 def _siglip_vision(config: ModelConfig) -> dict[str, Any]:
-    sizes = config.siglip_vision
     return {
+        **_vision(config.siglip_vision),
         "architectures": ["SiglipVisionModel"],
         "hidden_act": "gelu_pytorch_tanh",
+        "layer_norm_eps": 1e-6,
+        "model_type": "siglip_vision_model",
+        "vision_use_head": False,  # the pooling on top, which nothing here reads
+    }
+
+
+def _vision(sizes: ClipVisionConfig | SiglipVisionConfig) -> dict[str, Any]:
+    return {
         "hidden_size": sizes.width,
         "image_size": sizes.image_size,
         "intermediate_size": sizes.mlp_dim,
-        "layer_norm_eps": 1e-6,
-        "model_type": "siglip_vision_model",
         "num_attention_heads": sizes.heads,
         "num_hidden_layers": sizes.layers,
         "patch_size": sizes.patch,
-        "vision_use_head": False,  # the pooling on top, which nothing here reads
     }

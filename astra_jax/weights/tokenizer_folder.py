@@ -53,17 +53,18 @@ def read_tokenizer(path: pathlib.Path) -> Tokenizer:
         if type(error) is not Exception:  # tokenizers reports damage as a bare `Exception`
             raise
         raise UserError(f"{path} is damaged ({_line(error)}): copy the published folder again") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
+    return _uncut(tokenizer)
 
 
 def plain(tokenizer: Any) -> Tokenizer:
     """The tokenizer behind transformers' wrapper, without the cutting and padding that a file may ask for."""
-    inner = tokenizer.backend_tokenizer
-    inner.no_truncation()
-    inner.no_padding()
-    return inner
+    return _uncut(tokenizer.backend_tokenizer)
+
+
+def _uncut(tokenizer: Tokenizer) -> Tokenizer:
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _check(path: pathlib.Path) -> None:
