@@ -3,7 +3,7 @@
 Layout:
     bank.json       format, version, backend, embedder, counts and the SHA-256 of every other file
     entries.jsonl   one entry a line: id, captions, action, source, licence
-    poses.npz       joints of all people, people per entry, sizes, qualities
+    poses.npz       joints of all people, people per entry, sizes, qualities, complexities
     vectors.npz     one vector per caption
     embedder/       what the embedder saves
     index/<people>/ what the index of each number of people saves
@@ -31,7 +31,7 @@ from astra_jax.pose.files import read_arrays, read_json
 from astra_jax.pose.index import NeighbourIndex, check_backend, load_index, scann_available
 
 FORMAT = "astra_jax pose bank"
-VERSION = 1
+VERSION = 2
 MAX_MANIFEST_BYTES = 4 * 2**20
 MAX_BANK_BYTES = 16 * 2**30
 
@@ -113,6 +113,7 @@ def _write(bank: PoseBank, folder: Path) -> None:
         people=np.array([len(entry.people) for entry in bank.entries], np.int32),
         size=np.array([(entry.height, entry.width) for entry in bank.entries], np.int32),
         quality=np.array([entry.quality for entry in bank.entries], np.float32),
+        complexity=np.array([entry.complexity for entry in bank.entries], np.float32),
     )
     np.savez(folder / "vectors.npz", vectors=bank.vectors())
     (folder / "embedder").mkdir()
@@ -158,6 +159,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
     version = manifest.get("version")
     if not isinstance(version, int) or version > VERSION:
         raise UserError(f"the pose bank {folder} has version {version}, this program reads {VERSION}: update astra_jax")
+    if version < VERSION:
+        raise UserError(f"the pose bank {folder} has version {version}, this program reads {VERSION}: build it again")
     fields = {"files": dict, "entries": int, "embedder": str, "backend": str}
     if any(not isinstance(manifest.get(name), kind) for name, kind in fields.items()):
         raise UserError(f"{path} is damaged: build the bank again")
@@ -183,23 +186,23 @@ def _verify(folder: Path, files: dict[str, Any]) -> None:
 
 
 def _entries(folder: Path) -> tuple[PoseEntry, ...]:
-    joints, people, size, quality = read_arrays(
-        folder / "poses.npz", ("joints", "people", "size", "quality"), MAX_BANK_BYTES
-    )
+    names = ("joints", "people", "size", "quality", "complexity")
+    joints, people, size, *scores = read_arrays(folder / "poses.npz", names, MAX_BANK_BYTES)
     lines = (folder / "entries.jsonl").read_text(encoding="utf-8").splitlines()
-    shapes = (people.shape, size.shape, quality.shape)
-    if shapes != ((len(lines),), (len(lines), 2), (len(lines),)) or people.min(initial=1) < 1:
+    shapes = [array.shape for array in (people, *scores, size)]
+    if shapes != [(len(lines),)] * 3 + [(len(lines), 2)] or people.min(initial=1) < 1:
         raise ValueError(f"{len(lines)} entries and arrays of shapes {shapes}")
     if joints.shape != (people.sum(), 17, 3):
         raise ValueError(f"{people.sum()} people and joints of shape {joints.shape}")
     entries, groups = [], np.split(joints, np.cumsum(people)[:-1])
-    for line, group, (height, width), value in zip(lines, groups, size.tolist(), quality.tolist(), strict=True):
+    rows = zip(lines, groups, size.tolist(), *(score.tolist() for score in scores), strict=True)
+    for line, group, (height, width), quality, complexity in rows:
         text = json.loads(line)
         captions = text.pop("captions")
         if not isinstance(captions, list) or not all(isinstance(t, str) for t in [*captions, *text.values()]):
             raise ValueError("an entry's texts are no texts")
-        entry = PoseEntry(people=group, height=height, width=width, quality=value, captions=tuple(captions), **text)
-        entries.append(entry)
+        numbers = {"height": height, "width": width, "quality": quality, "complexity": complexity}
+        entries.append(PoseEntry(people=group, captions=tuple(captions), **numbers, **text))
     return tuple(entries)
 
 

@@ -10,6 +10,7 @@ RAG-Pose's idea of a curated data base is the paper's (ASTRA, arXiv 2604.13938);
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,10 +38,11 @@ class PoseEntry:
       captions: at least one; each gets a vector (`caption_vectors`).
       action: a short name of what is done ("hug"); may be empty.
       quality: 0 (poor) to 1 (every joint seen); a small bonus in the ranking.
+      complexity: 0 (somebody stands straight) upwards: how far the poses are from standing and how much people overlap.
       source, licence: provenance.
 
     Raises `UserError` for people that `check_people` refuses, sizes out of range, no captions or too long ones,
-    an empty id and a quality outside 0..1.
+    an empty id, a quality outside 0..1 and a complexity that is negative or not finite.
     """
 
     id: str
@@ -50,6 +52,7 @@ class PoseEntry:
     captions: tuple[str, ...]
     action: str = ""
     quality: float = 1.0
+    complexity: float = 0.0
     source: str = ""
     licence: str = ""
 
@@ -66,6 +69,8 @@ class PoseEntry:
             raise UserError(f"{what}: it needs 1 to {MAX_CAPTIONS} captions of 1 to {MAX_TEXT} characters")
         if not 0 <= self.quality <= 1:
             raise UserError(f"{what}: its quality {self.quality} must be between 0 and 1")
+        if not (self.complexity >= 0 and math.isfinite(self.complexity)):
+            raise UserError(f"{what}: its complexity {self.complexity} must be a finite number of at least 0")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

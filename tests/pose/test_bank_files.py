@@ -40,7 +40,7 @@ def test_round_trip_after_a_move(bank, folder, backend):
     assert loaded.describe().split(", index")[0] == bank.describe().split(", index")[0]
     for a, b in zip(loaded.entries, bank.entries, strict=True):
         np.testing.assert_array_equal(a.people, b.people)
-        for name in ("id", "height", "width", "captions", "action", "quality", "source", "licence"):
+        for name in ("id", "height", "width", "captions", "action", "quality", "complexity", "source", "licence"):
             assert getattr(a, name) == getattr(b, name)
     np.testing.assert_array_equal(loaded.vectors(), bank.vectors())
     query = caption_vectors(bank.embedder, ["two people hugging"])
@@ -122,7 +122,8 @@ def test_no_bank(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 99}, "has version 99, this program reads 1: update"),
+        ({"version": 99}, "has version 99, this program reads 2: update"),
+        ({"version": 1}, "has version 1, this program reads 2: build it again"),
         ({"version": "1"}, "has version 1, this program"),
         ({"files": []}, "is damaged"),
         ({"entries": 5}, "its entries are incomplete"),

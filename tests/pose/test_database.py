@@ -27,6 +27,8 @@ def test_entries_are_ordered_and_frozen_in_float32(make_entry, make_people):
         ({"captions": ("x" * 3000,)}, "1 to 2000 characters"),
         ({"quality": 1.5}, "quality 1.5 must be between 0 and 1"),
         ({"quality": float("nan")}, "quality nan must be between 0 and 1"),
+        ({"complexity": -0.1}, "complexity -0.1 must be a finite number of at least 0"),
+        ({"complexity": float("inf")}, "complexity inf must be a finite number"),
         ({"people": np.full((1, 17, 3), np.nan)}, "not a finite number"),
     ],
 )
