@@ -69,15 +69,8 @@ def load(folder: Path, backend: str | None = None, embedder: TextEmbedder | None
 
     Raises `UserError` for a folder that is missing, no bank, damaged, empty or from a newer version.
     """
-    manifest = _manifest(folder)
-    _verify(folder, manifest["files"])
+    manifest, entries = _verified(folder)
     (vectors,) = read_arrays(folder / "vectors.npz", ("vectors",), MAX_BANK_BYTES)
-    try:
-        entries = _entries(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"the pose bank {folder} is damaged ({error}): build it again") from error
-    if not entries or len(entries) != manifest["entries"]:
-        raise UserError(f"the pose bank {folder} is damaged (its entries are incomplete): build it again")
     embedder = restore_embedder(manifest["embedder"], folder / "embedder", embedder)
     expected = (sum(len(entry.captions) for entry in entries), vector_width(embedder))
     if vectors.shape != expected or vectors.dtype != np.float32:
@@ -91,6 +84,11 @@ def load(folder: Path, backend: str | None = None, embedder: TextEmbedder | None
     if backend == saved:
         indexes = _indexes(folder, entries, vectors, backend)
     return PoseBank.assemble(entries, embedder, vectors, backend, indexes)
+
+
+def load_entries(folder: Path) -> tuple[PoseEntry, ...]:
+    """The entries of a bank alone, in their order, for those who do not search it; raises `UserError` as `load` does."""
+    return _verified(folder)[1]
 
 
 def is_bank(folder: Path) -> bool:
@@ -183,6 +181,19 @@ def _verify(folder: Path, files: dict[str, Any]) -> None:
             raise UserError(f"the pose bank {folder} is larger than {MAX_BANK_BYTES >> 30} GiB")
         if _sha256(path) != checksum:
             raise UserError(f"the pose bank {folder} is damaged: {name} does not match its checksum")
+
+
+def _verified(folder: Path) -> tuple[dict[str, Any], tuple[PoseEntry, ...]]:
+    """Manifest and entries of a bank whose files are what the manifest says."""
+    manifest = _manifest(folder)
+    _verify(folder, manifest["files"])
+    try:
+        entries = _entries(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"the pose bank {folder} is damaged ({error}): build it again") from error
+    if not entries or len(entries) != manifest["entries"]:
+        raise UserError(f"the pose bank {folder} is damaged (its entries are incomplete): build it again")
+    return manifest, entries
 
 
 def _entries(folder: Path) -> tuple[PoseEntry, ...]:
