@@ -26,7 +26,7 @@ from astra_jax.pose.curation import curate
 from astra_jax.pose.database import Partition, PoseBank
 from astra_jax.pose.embedders import BUILT_IN, open_embedder
 from astra_jax.pose.embedding import TextEmbedder, TfidfEmbedder
-from astra_jax.pose.index import ExactIndex
+from astra_jax.pose.exact_index import ExactIndex
 from astra_jax.pose.people_words import count_people
 from astra_jax.pose.retrieval import CANDIDATES, Retriever, similarity
 from astra_jax.pose.vcoco import read_actions

@@ -11,6 +11,7 @@ Layout:
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -80,14 +81,16 @@ def load(folder: Path, backend: str | None = None, embedder: TextEmbedder | None
         logging.warning("ScaNN is not installed here: %s is searched exactly", folder)
         backend = "exact"
     backend = check_backend(backend or saved)
-    indexes = {}
-    if backend == saved:
-        indexes = _indexes(folder, entries, vectors, backend)
-    return PoseBank.assemble(entries, embedder, vectors, backend, indexes)
+
+    def load(people: int, inside: np.ndarray) -> NeighbourIndex:
+        return load_index(folder / "index" / str(people), inside, backend)
+
+    bank = PoseBank.assemble(entries, embedder, vectors, backend, load if backend == saved else None)
+    return dataclasses.replace(bank, added=manifest["added"])
 
 
 def load_entries(folder: Path) -> tuple[PoseEntry, ...]:
-    """The entries of a bank alone, in their order, for those who do not search it; raises `UserError` as `load` does."""
+    """The entries of a bank alone, in their order, to read and not to search; raises `UserError` as `load` does."""
     return _verified(folder)[1]
 
 
@@ -126,6 +129,7 @@ def _write(bank: PoseBank, folder: Path) -> None:
         "backend": bank.backend,
         "embedder": bank.embedder.kind,
         "entries": len(bank.entries),
+        "added": bank.added,
         "people": {str(n): len(np.unique(p.entry)) for n, p in bank.partitions.items()},
         "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in files},
     }
@@ -159,7 +163,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"the pose bank {folder} has version {version}, this program reads {VERSION}: update astra_jax")
     if version < VERSION:
         raise UserError(f"the pose bank {folder} has version {version}, this program reads {VERSION}: build it again")
-    fields = {"files": dict, "entries": int, "embedder": str, "backend": str}
+    fields = {"files": dict, "entries": int, "added": int, "embedder": str, "backend": str}
     if any(not isinstance(manifest.get(name), kind) for name, kind in fields.items()):
         raise UserError(f"{path} is damaged: build the bank again")
     return manifest
@@ -215,13 +219,6 @@ def _entries(folder: Path) -> tuple[PoseEntry, ...]:
         numbers = {"height": height, "width": width, "quality": quality, "complexity": complexity}
         entries.append(PoseEntry(people=group, captions=tuple(captions), **numbers, **text))
     return tuple(entries)
-
-
-def _indexes(
-    folder: Path, entries: tuple[PoseEntry, ...], vectors: np.ndarray, backend: str
-) -> dict[int, NeighbourIndex]:
-    people = np.array([len(entry.people) for entry in entries for _ in entry.captions])
-    return {n: load_index(folder / "index" / str(n), vectors[people == n], backend) for n in np.unique(people).tolist()}
 
 
 def _sha256(path: Path) -> str:

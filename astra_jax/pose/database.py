@@ -2,6 +2,7 @@
 
     bank = PoseBank.build(entries)      # embeds the captions, one index per number of people
     bank.save(folder); bank = PoseBank.load(folder)
+    bank = bank.extended(more_entries)  # without building it again
     bank.partition(1).search(caption_vectors(bank.embedder, ["a man waving"]), k=5)
 
 RAG-Pose's idea of a curated data base is the paper's (ASTRA, arXiv 2604.13938); its form here is our decision.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,15 +94,18 @@ class Partition:
         # The best k * repeats rows hold at least k different entries, and the first row of each is its best.
         spare = 0 if held_out is None else 1
         scores, rows = self.index.search(queries, min(k * self.repeats + spare, len(self.entry)))
-        found = []
-        for i, (row_scores, row) in enumerate(zip(scores.tolist(), rows.tolist(), strict=True)):
-            best: dict[int, tuple[float, int, int]] = {}
-            for score, r in zip(row_scores, row, strict=True):
-                if r >= 0 and (held_out is None or r != held_out[i]):
-                    entry = int(self.entry[r])
-                    best.setdefault(entry, (score, entry, int(self.caption[r])))
-            found.append(list(best.values())[:k])
-        return found
+        counted = rows >= 0
+        if held_out is not None:
+            counted &= rows != held_out[:, None]
+        query, place = np.nonzero(counted)
+        row = rows[query, place]
+        _, first = np.unique(query * (self.entry.max() + 1) + self.entry[row], return_index=True)
+        first.sort()
+        query, place, row = query[first], place[first], row[first]
+        columns = scores[query, place].tolist(), self.entry[row].tolist(), self.caption[row].tolist()
+        found = list(zip(*columns, strict=True))
+        ends = np.searchsorted(query, np.arange(len(rows) + 1))
+        return [found[start : min(end, start + k)] for start, end in zip(ends, ends[1:], strict=False)]
 
     def mean_cosines(
         self, query: Float[np.ndarray, "D"], entries: Int[np.ndarray, "N"], held_out: int | None = None
@@ -123,6 +127,7 @@ class PoseBank:
     embedder: TextEmbedder
     partitions: dict[int, Partition]
     backend: str
+    added: int = 0  # entries that came by `extended`
 
     @property
     def max_people(self) -> int:
@@ -132,7 +137,9 @@ class PoseBank:
     def describe(self) -> str:
         """One line for the user: sizes, the embedder and the index that is used."""
         counts = ", ".join(f"{n}: {len(np.unique(p.entry))}" for n, p in sorted(self.partitions.items()))
-        return f"{len(self.entries)} poses (people: {counts}), embedder {self.embedder.kind}, index {self.backend}"
+        added = f", {self.added} of them added later" if self.added else ""
+        parts = f"{len(self.entries)} poses{added} (people: {counts})", f"embedder {self.embedder.kind}"
+        return ", ".join([*parts, f"index {self.backend}"])
 
     @classmethod
     def build(
@@ -150,15 +157,31 @@ class PoseBank:
         entries = tuple(entries)
         if not entries:
             raise UserError("a pose bank needs at least one entry: relax the curation or give more data")
-        seen = set()
-        for entry in entries:
-            if entry.id in seen:
-                raise UserError(f"pose entry {entry.id!r} is there twice: ids must be unique")
-            seen.add(entry.id)
+        _check_ids(entries)
         captions = [caption for entry in entries for caption in entry.captions]
         embedder = embedder or TfidfEmbedder.fit_captions(captions)
         vectors = caption_vectors(embedder, captions)
         return cls.assemble(entries, embedder, vectors, backend or default_backend())
+
+    def extended(self, entries: Sequence[PoseEntry]) -> PoseBank:
+        """A bank of this one's entries and more; this one stays as it is.
+
+        Only the new captions are embedded, by the same embedder, and the indexes take the new rows in
+        (`NeighbourIndex.extended`): nothing is made from nothing. The built-in embedder was fitted on the captions the
+        bank was built from; words that only the new ones have are unknown to it. Raises `UserError` for an id that is
+        there already or comes twice.
+        """
+        old, entries = self.entries, tuple(entries)
+        _check_ids(old + entries)
+        new = caption_vectors(self.embedder, [caption for entry in entries for caption in entry.captions])
+        grown = PoseBank.assemble(
+            old + entries, self.embedder, np.concatenate([self.vectors(), new]), self.backend, self._grown
+        )
+        return dataclasses.replace(grown, added=self.added + len(entries))
+
+    def _grown(self, people: int, vectors: Float[np.ndarray, "R D"]) -> NeighbourIndex:
+        index = self.partitions[people].index if people in self.partitions else None
+        return build_index(vectors, self.backend) if index is None else index.extended(vectors)
 
     @classmethod
     def assemble(
@@ -167,11 +190,11 @@ class PoseBank:
         embedder: TextEmbedder,
         vectors: Float[np.ndarray, "R D"],
         backend: str,
-        indexes: dict[int, NeighbourIndex] | None = None,
+        make_index: Callable[[int, Float[np.ndarray, "R D"]], NeighbourIndex] | None = None,
     ) -> PoseBank:
         """A bank from vectors that are known already, one per caption in the order of the entries.
 
-        `indexes` by number of people are built from the vectors where they are not given.
+        `make_index` gives the index of each number of people and its vectors; None builds them.
         """
         counts = np.array([len(entry.captions) for entry in entries])
         entry_of = np.repeat(np.arange(len(entries)), counts)
@@ -180,9 +203,10 @@ class PoseBank:
         partitions = {}
         for people in np.unique(people_of).tolist():
             rows = np.flatnonzero(people_of == people)
-            index = (indexes or {}).get(people) or build_index(vectors[rows], backend)
+            inside = vectors[rows]
+            index = make_index(people, inside) if make_index else build_index(inside, backend)
             repeats = int(counts[np.unique(entry_of[rows])].max())
-            partitions[people] = Partition(index, vectors[rows], entry_of[rows], caption_of[rows], repeats)
+            partitions[people] = Partition(index, inside, entry_of[rows], caption_of[rows], repeats)
         return cls(entries, embedder, partitions, backend)
 
     def vectors(self) -> Float[np.ndarray, "R D"]:
@@ -212,3 +236,11 @@ class PoseBank:
         from astra_jax.pose import bank_files
 
         return bank_files.load(Path(folder), backend, embedder)
+
+
+def _check_ids(entries: Sequence[PoseEntry]) -> None:
+    seen = set()
+    for entry in entries:
+        if entry.id in seen:
+            raise UserError(f"pose entry {entry.id!r} is there twice: ids must be unique")
+        seen.add(entry.id)

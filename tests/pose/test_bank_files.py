@@ -51,6 +51,28 @@ def test_round_trip_after_a_move(bank, folder, backend):
         assert s == pytest.approx(s2, abs=1e-6)
 
 
+@pytest.mark.parametrize("backend", ["exact", default_backend()])
+def test_an_extended_bank_finds_old_and_new_entries_and_survives_saving(make_entry, backend, tmp_path):
+    entries = [make_entry(action) for action in ("wave", "hug", "sit", "jump", "race")]
+    bank = PoseBank.build(entries[:3], backend=backend)
+    grown = bank.extended(entries[3:])
+    assert len(bank.entries) == 3
+    assert bank.added == 0
+    grown.save(tmp_path / "grown")
+    loaded = PoseBank.load(tmp_path / "grown")
+    assert loaded.describe() == grown.describe()
+    assert "5 poses, 2 of them added later (people: 1: 3, 2: 1, 3: 1)" in loaded.describe()
+    np.testing.assert_array_equal(loaded.vectors()[: len(bank.vectors())], bank.vectors())
+    for found in (grown, loaded):
+        assert [entry.id for entry in found.entries] == [entry.id for entry in entries]
+        for people, text, action in ((1, "waving", "wave"), (2, "hugging", "hug"), (3, "running", "race")):
+            (near,) = found.partition(people).search(caption_vectors(bank.embedder, [text]), 1)
+            assert [found.entries[entry].action for _, entry, _ in near] == [action]
+    assert loaded.extended([make_entry("wave", 1)]).added == 3
+    with pytest.raises(UserError, match="is there twice"):
+        loaded.extended(entries[:1])
+
+
 def test_only_data_files(folder):
     suffixes = {path.suffix for path in folder.rglob("*") if path.is_file()}
     assert suffixes <= {".json", ".jsonl", ".npz", ".npy", ".pb", ".pbtxt"}

@@ -5,18 +5,17 @@ import numpy as np
 import pytest
 
 from astra_jax.errors import UserError
+from astra_jax.pose import exact_index
 from astra_jax.pose import index as index_module
+from astra_jax.pose.exact_index import ExactIndex
 from astra_jax.pose.index import (
-    BRUTE_FORCE_BELOW,
-    ExactIndex,
     NeighbourIndex,
-    ScannIndex,
-    ScannParameters,
     build_index,
     default_backend,
     load_index,
     scann_available,
 )
+from astra_jax.pose.scann_index import BRUTE_FORCE_BELOW, MAX_GROWTH, ScannIndex, ScannParameters
 
 needs_scann = pytest.mark.skipif(not scann_available(), reason="ScaNN has wheels for Linux only")
 BACKENDS = ["exact", pytest.param("scann", marks=needs_scann)]
@@ -63,7 +62,7 @@ def test_a_zero_query_finds_something(backend):
 def test_the_exact_search_goes_in_chunks(monkeypatch):
     vectors, queries = clustered(64), clustered(9, seed=1)
     whole = ExactIndex(vectors).search(queries, 5)
-    monkeypatch.setattr(index_module, "_SCORES_AT_ONCE", 64 * 2)
+    monkeypatch.setattr(exact_index, "_SCORES_AT_ONCE", 64 * 2)
     scores, rows = ExactIndex(vectors).search(queries, 5)
     np.testing.assert_allclose(scores, whole[0], atol=1e-6)
     np.testing.assert_array_equal(rows, whole[1])
@@ -105,6 +104,41 @@ def test_saved_moved_and_loaded(parameters, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_extended_index_finds_old_and_new_points(backend, tmp_path):
+    vectors, queries = clustered(300), clustered(9, seed=1)
+    index = build_index(vectors[:200], backend)
+    before = index.search(queries, 10)
+    grown = index.extended(vectors)
+    for now, then in zip(index.search(queries, 10), before, strict=True):
+        np.testing.assert_array_equal(now, then)  # the old one stays
+    grown.save(tmp_path)
+    for found in (grown, load_index(tmp_path, vectors, backend), grown.extended(vectors)):
+        scores, rows = found.search(queries, 10)
+        np.testing.assert_array_equal(rows, np.argsort(-(queries @ vectors.T), axis=1)[:, :10])
+        np.testing.assert_allclose(scores, np.take_along_axis(queries @ vectors.T, rows, axis=1), atol=1e-5)
+
+
+@needs_scann
+def test_an_extended_tree_keeps_its_recall_and_is_trained_again_when_it_has_grown_too_much(monkeypatch):
+    monkeypatch.setattr("astra_jax.pose.scann_index.BRUTE_FORCE_BELOW", 1000)
+    vectors = clustered(4200)
+    shuffled = np.random.default_rng(0).permutation(vectors)
+    exact = ExactIndex(shuffled).search(vectors[:200], 10)[1]
+    index = ScannIndex.build(shuffled[:2000])
+    for points, trained in ((2200, 2000), (4200, 4200)):
+        grown = index.extended(shuffled[:points])
+        assert grown.trained == trained
+        assert (points > MAX_GROWTH * 2000) == (trained == points)
+    _, rows = grown.search(vectors[:200], 10)
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(rows, exact, strict=True)]) > 0.98
+    slow = index.extended(shuffled[:4000])
+    assert slow.trained == 2000
+    exact = ExactIndex(shuffled[:4000]).search(vectors[:200], 10)[1]
+    _, rows = slow.search(vectors[:200], 10)
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(rows, exact, strict=True)]) > 0.98
+
+
 @needs_scann
 def test_foreign_scann_folders_are_refused(tmp_path):
     vectors = clustered(50)
@@ -126,9 +160,10 @@ def test_foreign_scann_folders_are_refused(tmp_path):
     (tmp_path / "scann_config.pb").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="cannot read"):
         ScannIndex.load(tmp_path, vectors)
-    (tmp_path / "parameters.json").write_text(json.dumps({"leaves": 0, "other": 1}))
-    with pytest.raises(UserError, match="holds no ScaNN index"):
-        ScannIndex.load(tmp_path, vectors)
+    for odd in ({"leaves": 0, "other": 1}, {"leaves": 0}, {"leaves": -1, "trained": 50}, [], {"leaves": "0"}):
+        (tmp_path / "parameters.json").write_text(json.dumps(odd))
+        with pytest.raises(UserError, match="holds no ScaNN index"):
+            ScannIndex.load(tmp_path, vectors)
 
 
 def test_backends(monkeypatch):

@@ -15,10 +15,12 @@ from astra_jax.pose.curation import curate
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.drawing import COLOURS, draw
 from astra_jax.pose.embedding import TfidfEmbedder
-from astra_jax.pose.index import BRUTE_FORCE_BELOW, ExactIndex, ScannIndex, scann_available
+from astra_jax.pose.exact_index import ExactIndex
+from astra_jax.pose.index import scann_available
 from astra_jax.pose.people_words import count_people
 from astra_jax.pose.pose_files import load_people
 from astra_jax.pose.retrieval import Retriever
+from astra_jax.pose.scann_index import BRUTE_FORCE_BELOW, ScannIndex
 
 pytestmark = pytest.mark.real_data
 needs_scann = pytest.mark.skipif(not scann_available(), reason="ScaNN has wheels for Linux only")
