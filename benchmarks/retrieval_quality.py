@@ -21,14 +21,15 @@ from jaxtyping import Bool, Float, Int
 from astra_jax.cli import guard
 from astra_jax.errors import UserError
 from astra_jax.pose.caption_vectors import caption_vectors
-from astra_jax.pose.coco import read_captions, read_keypoints
 from astra_jax.pose.curation import curate
 from astra_jax.pose.database import Partition, PoseBank
 from astra_jax.pose.embedders import BUILT_IN, open_embedder
 from astra_jax.pose.embedding import TextEmbedder, TfidfEmbedder
 from astra_jax.pose.exact_index import ExactIndex
 from astra_jax.pose.people_words import count_people
+from astra_jax.pose.pictures import Picture
 from astra_jax.pose.retrieval import CANDIDATES, Retriever, similarity
+from astra_jax.pose.sources import read_pictures
 from astra_jax.pose.vcoco import read_actions
 from astra_jax.pose.verbs import VERBS
 
@@ -69,12 +70,12 @@ class Remembering:
 
 def measure(data: Path, embedder: TextEmbedder | None, limit: int | None, cache: Path | None = None) -> dict:
     """All figures; `embedder` None fits the built-in one, `limit` is a number of queries."""
-    captions, pictures = read_captions(data / "captions_val2017.json"), read_keypoints(data / "coco_kpts_val2017.npz")
-    pictures = [picture for picture in pictures if captions.get(picture.id)]
+    pictures = read_pictures(data / "coco_kpts_val2017.npz", data / "captions_val2017.json")
+    pictures = [picture for picture in pictures if picture.captions]
     if len(pictures) < 2:
         raise UserError(f"{data} has fewer than two pictures with people and captions: nothing can be told apart")
-    texts = [text for picture in pictures for text in captions[picture.id]]
-    owner = np.repeat(np.arange(len(pictures)), [len(captions[picture.id]) for picture in pictures])
+    texts = [text for picture in pictures for text in picture.captions]
+    owner = np.repeat(np.arange(len(pictures)), [len(picture.captions) for picture in pictures])
     embedder = Remembering(embedder or TfidfEmbedder.fit_captions(texts), cache)
     queries = np.random.default_rng(0).permutation(len(texts))[len(texts) // 2 :][:limit]
     vectors = caption_vectors(embedder, texts)
@@ -89,9 +90,9 @@ def measure(data: Path, embedder: TextEmbedder | None, limit: int | None, cache:
         "recall": recall(whole, owner, queries, ranked),
         "recall_raw_cosine": recall(plain, owner, queries, nearest),
         "recall_chance": {f"at_{k}": round(min(k / len(pictures), 1), 5) for k in RANKS},
-        **verb_share(data, vectors, owner, queries, [picture.id for picture in pictures]),
+        **verb_share(vectors, owner, queries, picture_verbs(data, pictures)),
         **numbers([texts[i] for i in queries], people[owner[queries]]),
-        **people_filter(pictures, captions, embedder, [texts[i] for i in queries]),
+        **people_filter(pictures, embedder, [texts[i] for i in queries]),
     }
 
 
@@ -131,9 +132,10 @@ def recall(where: Partition, owner: np.ndarray, rows: np.ndarray, order: Order) 
     return {f"at_{k}": round(float(np.mean(hit)), 4) for k, hit in hits.items()}
 
 
-def verb_share(data: Path, vectors: np.ndarray, owner: np.ndarray, rows: np.ndarray, ids: list[int]) -> dict:
+def verb_share(
+    vectors: Float[np.ndarray, "R D"], owner: np.ndarray, rows: np.ndarray, verbs: Bool[np.ndarray, "P V"]
+) -> dict:
     """Share of the five nearest other pictures that have a telling verb of the query's picture, and of all pictures."""
-    verbs = picture_verbs(data, ids)
     known = np.flatnonzero(verbs.any(axis=1))
     if len(known) < 2:
         return {}
@@ -155,17 +157,15 @@ def verb_share(data: Path, vectors: np.ndarray, owner: np.ndarray, rows: np.ndar
     }
 
 
-def picture_verbs(data: Path, ids: list[int]) -> Bool[np.ndarray, "P V"]:
+def picture_verbs(data: Path, pictures: Sequence[Picture]) -> Bool[np.ndarray, "P V"]:
     """Which telling verbs the people of each picture have; all False where nobody is annotated."""
-    with np.load(data / "coco_kpts_val2017.npz", allow_pickle=False) as arrays:
-        picture_of_row = arrays["image_id"].tolist()
-    place = {name: i for i, name in enumerate(ids)}
-    verbs = np.zeros((len(ids), len(VERBS)), bool)
-    telling = [verb not in COMMON_VERBS for verb in VERBS]
-    for row, actions in read_actions(data / "person_actions_vcoco.jsonl", "val2017").items():
-        for verb, _, _ in actions if picture_of_row[row] in place else ():
-            verbs[place[picture_of_row[row]], VERBS.index(verb)] = True
-    return verbs & telling
+    actions = read_actions(data / "person_actions_vcoco.jsonl")
+    verbs = np.zeros((len(pictures), len(VERBS)), bool)
+    for i, picture in enumerate(pictures):
+        for number in picture.numbers.tolist():
+            for verb, _, _ in actions.get((picture.id, number), ()):
+                verbs[i, VERBS.index(verb)] = True
+    return verbs & [verb not in COMMON_VERBS for verb in VERBS]
 
 
 def numbers(texts: Sequence[str], people: Int[np.ndarray, "B"]) -> dict:
@@ -175,9 +175,9 @@ def numbers(texts: Sequence[str], people: Int[np.ndarray, "B"]) -> dict:
     return {"captions_with_number": int(sure.sum()), "number_annotated": round(float((said == people)[sure].mean()), 4)}
 
 
-def people_filter(pictures: list, captions: dict, embedder: TextEmbedder, texts: Sequence[str]) -> dict:
+def people_filter(pictures: Sequence[Picture], embedder: TextEmbedder, texts: Sequence[str]) -> dict:
     """Share of a curated bank's results with exactly the people the prompt says."""
-    entries, _ = curate(pictures, captions, "COCO 2017", "CC BY 4.0")
+    entries, _ = curate(pictures, "COCO 2017", "CC BY 4.0")
     if not entries:
         return {}
     bank = PoseBank.build(entries, embedder, "exact")

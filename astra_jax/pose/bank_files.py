@@ -1,9 +1,10 @@
 """The pose bank as a folder: JSON and arrays only, checksummed, written whole or not at all.
 
-Layout:
-    bank.json       format, version, backend, embedder, counts and the SHA-256 of every other file
+bank.json tells format, version, backend, embedder, counts, curation, the folder of the data and the SHA-256 of every
+file in it:
     entries.jsonl   one entry a line: id, captions, action, source, licence
-    poses.npz       joints of all people, people per entry, sizes, qualities, complexities
+    poses.npz       joints of all people; feet, faces and hands of those who have them; people per entry and which have
+                    those; sizes, qualities, complexities
     vectors.npz     one vector per caption
     embedder/       what the embedder saves
     index/<people>/ what the index of each number of people saves
@@ -30,33 +31,47 @@ from astra_jax.pose.embedders import restore_embedder
 from astra_jax.pose.embedding import TextEmbedder
 from astra_jax.pose.files import read_arrays, read_json
 from astra_jax.pose.index import NeighbourIndex, check_backend, load_index, scann_available
+from astra_jax.pose.skeleton import BODY_POINTS, WHOLE_BODY_POINTS
 
 FORMAT = "astra_jax pose bank"
 VERSION = 2
 MAX_MANIFEST_BYTES = 4 * 2**20
 MAX_BANK_BYTES = 16 * 2**30
+_DATA, _DRAFT = "data-", "bank.json.tmp"
+_NO_DETAILS = np.zeros((0, WHOLE_BODY_POINTS - BODY_POINTS, 3), np.float32)
 
 
 def save(bank: PoseBank, folder: Path) -> None:
-    """Writes `bank` as `folder`, replacing a bank that is there.
+    """Writes `bank` into `folder`, in place of a bank that is there.
 
-    Everything is written into a temporary sibling first, so that a run that is stopped leaves the old bank whole.
+    The new data go into a folder of their own, and replacing bank.json is what makes them the bank: whenever a run is
+    stopped, either the old bank is whole or the new one. What a killed run leaves is removed by the next.
     Raises `UserError` if `folder` is something else than a bank or cannot be written.
     """
     folder = folder.resolve()
-    if folder.exists() and not is_bank(folder) and (folder.is_file() or any(folder.iterdir())):
+    if folder.exists() and not is_bank(folder) and not (folder.is_dir() and _is_ours(folder)):
         raise UserError(f"{folder} exists and is no pose bank: choose another folder")
+    made = not folder.exists()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+        folder.mkdir(parents=True, exist_ok=True)
+        data = Path(tempfile.mkdtemp(prefix=_DATA, dir=folder))
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error}") from error
+    draft = folder / _DRAFT
     try:
-        _write(bank, temporary)
-        temporary.chmod(0o755)  # mkdtemp's folders are private
-        _replace(folder, temporary)
+        data.chmod(0o755)  # mkdtemp's folders are private
+        draft.write_text(json.dumps(_write(bank, data), indent=1), encoding="utf-8")
+        os.replace(draft, folder / "bank.json")
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}; what was there is as it was") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        done = _pointer(folder) == data.name
+        for idle in folder.glob(f"{_DATA}*") if done else [data]:
+            if not (done and idle == data):
+                shutil.rmtree(idle, ignore_errors=True)
+        draft.unlink(missing_ok=True)
+        if made and not done:
+            folder.rmdir()
 
 
 def load(folder: Path, backend: str | None = None, embedder: TextEmbedder | None = None) -> PoseBank:
@@ -70,9 +85,9 @@ def load(folder: Path, backend: str | None = None, embedder: TextEmbedder | None
 
     Raises `UserError` for a folder that is missing, no bank, damaged, empty or from a newer version.
     """
-    manifest, entries = _verified(folder)
-    (vectors,) = read_arrays(folder / "vectors.npz", ("vectors",), MAX_BANK_BYTES)
-    embedder = restore_embedder(manifest["embedder"], folder / "embedder", embedder)
+    manifest, data, entries = _verified(folder)
+    (vectors,) = read_arrays(data / "vectors.npz", ("vectors",), MAX_BANK_BYTES)
+    embedder = restore_embedder(manifest["embedder"], data / "embedder", folder, embedder)
     expected = (sum(len(entry.captions) for entry in entries), vector_width(embedder))
     if vectors.shape != expected or vectors.dtype != np.float32:
         raise UserError(f"the vectors of the pose bank {folder} are not of its embedder: build it again")
@@ -83,15 +98,15 @@ def load(folder: Path, backend: str | None = None, embedder: TextEmbedder | None
     backend = check_backend(backend or saved)
 
     def load(people: int, inside: np.ndarray) -> NeighbourIndex:
-        return load_index(folder / "index" / str(people), inside, backend)
+        return load_index(data / "index" / str(people), inside, backend)
 
     bank = PoseBank.assemble(entries, embedder, vectors, backend, load if backend == saved else None)
-    return dataclasses.replace(bank, added=manifest["added"])
+    return dataclasses.replace(bank, added=manifest["added"], curation=tuple(manifest["curation"]))
 
 
 def load_entries(folder: Path) -> tuple[PoseEntry, ...]:
     """The entries of a bank alone, in their order, to read and not to search; raises `UserError` as `load` does."""
-    return _verified(folder)[1]
+    return _verified(folder)[2]
 
 
 def is_bank(folder: Path) -> bool:
@@ -103,14 +118,32 @@ def is_bank(folder: Path) -> bool:
         return False
 
 
-def _write(bank: PoseBank, folder: Path) -> None:
+def _is_ours(folder: Path) -> bool:
+    """Whether nothing but what a killed `save` leaves is in a folder."""
+    return all(path.name == _DRAFT or path.name.startswith(_DATA) for path in folder.iterdir())
+
+
+def _pointer(folder: Path) -> Any:
+    """The name of the folder of data that bank.json has now; None where there is none."""
+    try:
+        manifest = json.loads((folder / "bank.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return manifest.get("data") if isinstance(manifest, dict) else None
+
+
+def _write(bank: PoseBank, folder: Path) -> dict[str, Any]:
+    """Writes all but the manifest, which it returns."""
+    detailed = [entry for entry in bank.entries if entry.people.shape[1] == WHOLE_BODY_POINTS]
     with (folder / "entries.jsonl").open("w", encoding="utf-8") as file:
         for e in bank.entries:
             line = {"id": e.id, "captions": e.captions, "action": e.action, "source": e.source, "licence": e.licence}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     np.savez_compressed(
         folder / "poses.npz",
-        joints=np.concatenate([entry.people for entry in bank.entries]),
+        joints=np.concatenate([entry.people[:, :BODY_POINTS] for entry in bank.entries]),
+        details=np.concatenate([_NO_DETAILS, *(entry.people[:, BODY_POINTS:] for entry in detailed)]),
+        whole=np.array([entry.people.shape[1] == WHOLE_BODY_POINTS for entry in bank.entries]),
         people=np.array([len(entry.people) for entry in bank.entries], np.int32),
         size=np.array([(entry.height, entry.width) for entry in bank.entries], np.int32),
         quality=np.array([entry.quality for entry in bank.entries], np.float32),
@@ -123,32 +156,18 @@ def _write(bank: PoseBank, folder: Path) -> None:
         (folder / "index" / str(people)).mkdir(parents=True)
         partition.index.save(folder / "index" / str(people))
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    manifest = {
+    return {
         "format": FORMAT,
         "version": VERSION,
+        "data": folder.name,
         "backend": bank.backend,
         "embedder": bank.embedder.kind,
         "entries": len(bank.entries),
         "added": bank.added,
+        "curation": list(bank.curation),
         "people": {str(n): len(np.unique(p.entry)) for n, p in bank.partitions.items()},
         "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in files},
     }
-    (folder / "bank.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-
-
-def _replace(folder: Path, temporary: Path) -> None:
-    if not folder.exists():
-        os.rename(temporary, folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent)) / "bank"
-    os.rename(folder, old)
-    try:
-        os.rename(temporary, folder)
-    except OSError:
-        os.rename(old, folder)
-        raise
-    finally:
-        shutil.rmtree(old.parent, ignore_errors=True)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -163,21 +182,25 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"the pose bank {folder} has version {version}, this program reads {VERSION}: update astra_jax")
     if version < VERSION:
         raise UserError(f"the pose bank {folder} has version {version}, this program reads {VERSION}: build it again")
-    fields = {"files": dict, "entries": int, "added": int, "embedder": str, "backend": str}
+    fields: dict[str, type] = dict.fromkeys(("data", "embedder", "backend"), str)
+    fields |= {"files": dict, "entries": int, "added": int, "curation": list}
     if any(not isinstance(manifest.get(name), kind) for name, kind in fields.items()):
         raise UserError(f"{path} is damaged: build the bank again")
+    name = manifest["data"]
+    if Path(name).name != name or not name.startswith(_DATA):
+        raise UserError(f"the pose bank {folder} is refused: {name[:40]!r} is no name of its data")
     return manifest
 
 
-def _verify(folder: Path, files: dict[str, Any]) -> None:
+def _verify(folder: Path, data: Path, files: dict[str, Any]) -> None:
     """Every listed file is inside the folder and unchanged, and no other file is there (ScaNN reads what it finds)."""
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {"bank.json"}
+    there = {path.relative_to(data).as_posix() for path in data.rglob("*") if not path.is_dir()}
     if there != set(files):
         odd = sorted(there ^ set(files))[0]
         raise UserError(f"the pose bank {folder} is damaged: {odd} is {'extra' if odd in there else 'missing'}")
-    root, total = folder.resolve(), 0
+    root, total = folder.resolve() / data.name, 0
     for name, checksum in files.items():
-        path = folder / name
+        path = data / name
         if path.is_symlink() or not path.resolve().is_relative_to(root):
             raise UserError(f"the pose bank {folder} is refused: {name} lies outside of it")
         total += path.stat().st_size
@@ -187,29 +210,35 @@ def _verify(folder: Path, files: dict[str, Any]) -> None:
             raise UserError(f"the pose bank {folder} is damaged: {name} does not match its checksum")
 
 
-def _verified(folder: Path) -> tuple[dict[str, Any], tuple[PoseEntry, ...]]:
-    """Manifest and entries of a bank whose files are what the manifest says."""
+def _verified(folder: Path) -> tuple[dict[str, Any], Path, tuple[PoseEntry, ...]]:
+    """Manifest, folder of the data and entries of a bank whose files are what the manifest says."""
     manifest = _manifest(folder)
-    _verify(folder, manifest["files"])
+    data = folder / manifest["data"]
+    _verify(folder, data, manifest["files"])
     try:
-        entries = _entries(folder)
+        entries = _entries(data)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"the pose bank {folder} is damaged ({error}): build it again") from error
     if not entries or len(entries) != manifest["entries"]:
         raise UserError(f"the pose bank {folder} is damaged (its entries are incomplete): build it again")
-    return manifest, entries
+    return manifest, data, entries
 
 
 def _entries(folder: Path) -> tuple[PoseEntry, ...]:
-    names = ("joints", "people", "size", "quality", "complexity")
-    joints, people, size, *scores = read_arrays(folder / "poses.npz", names, MAX_BANK_BYTES)
+    names = ("joints", "details", "people", "whole", "size", "quality", "complexity")
+    joints, details, people, whole, size, *scores = read_arrays(folder / "poses.npz", names, MAX_BANK_BYTES)
     lines = (folder / "entries.jsonl").read_text(encoding="utf-8").splitlines()
-    shapes = [array.shape for array in (people, *scores, size)]
-    if shapes != [(len(lines),)] * 3 + [(len(lines), 2)] or people.min(initial=1) < 1:
+    shapes = [array.shape for array in (people, whole, *scores, size)]
+    if shapes != [(len(lines),)] * 4 + [(len(lines), 2)] or people.min(initial=1) < 1 or whole.dtype != bool:
         raise ValueError(f"{len(lines)} entries and arrays of shapes {shapes}")
     if joints.shape != (people.sum(), 17, 3):
         raise ValueError(f"{people.sum()} people and joints of shape {joints.shape}")
+    if details.shape != (people[whole].sum(), *_NO_DETAILS.shape[1:]):
+        raise ValueError(f"{people[whole].sum()} whole bodies and details of shape {details.shape}")
     entries, groups = [], np.split(joints, np.cumsum(people)[:-1])
+    rest = np.split(details, np.cumsum(people[whole])[:-1])
+    for i, group in zip(np.flatnonzero(whole), rest, strict=False):
+        groups[i] = np.concatenate([groups[i], group], axis=1)
     rows = zip(lines, groups, size.tolist(), *(score.tolist() for score in scores), strict=True)
     for line, group, (height, width), quality, complexity in rows:
         text = json.loads(line)

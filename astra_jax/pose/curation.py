@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from astra_jax.pose.coco import Picture
+from astra_jax.pose.complexity import complexity
 from astra_jax.pose.database import MAX_CAPTIONS, MAX_TEXT, PoseEntry
-from astra_jax.pose.skeleton import LEFT_SHOULDER, MAX_COORDINATE, RIGHT_SHOULDER
+from astra_jax.pose.near_duplicates import near_duplicates
+from astra_jax.pose.pictures import Picture
+from astra_jax.pose.skeleton import BODY_POINTS, LEFT_SHOULDER, MAX_COORDINATE, RIGHT_SHOULDER
 
 MAX_PEOPLE = 4
 MIN_JOINTS = 10
 MIN_BOX = 0.03  # of the picture's area
+# Pixels of the box's longer side: annotations are whole pixels, and at 48 one is 2 % of the person.
+MIN_SIDE = 48
 
 # A picture is dropped by the first rule that holds. That the data base is curated is the paper's; the rules are ours.
-_RULES: dict[str, Callable[[Picture, Sequence[str]], bool]] = {
-    "shows a crowd": lambda picture, captions: bool(picture.crowd.any()),
-    "has no caption": lambda picture, captions: not captions,
-    f"does not show 1 to {MAX_PEOPLE} people": lambda picture, captions: not 1 <= len(picture.people) <= MAX_PEOPLE,
-    f"someone has fewer than {MIN_JOINTS} labelled joints": lambda picture, captions: _joints(picture) < MIN_JOINTS,
-    "someone lacks a shoulder": lambda picture, captions: not _shoulders(picture),
-    f"someone's box is below {MIN_BOX:.0%} of the picture": lambda picture, captions: _smallest(picture) < MIN_BOX,
-    "someone lies outside of any picture": lambda picture, captions: bool(
-        np.abs(picture.people).max(initial=0) > MAX_COORDINATE
-    ),
+_RULES: dict[str, Callable[[Picture], bool]] = {
+    "shows a crowd": lambda picture: bool(picture.crowd.any()),
+    "has no caption": lambda picture: not _captions(picture),
+    f"does not show 1 to {MAX_PEOPLE} people": lambda picture: not 1 <= len(picture.people) <= MAX_PEOPLE,
+    f"someone has fewer than {MIN_JOINTS} labelled joints": lambda picture: _joints(picture) < MIN_JOINTS,
+    "someone lacks a shoulder": lambda picture: not _shoulders(picture),
+    f"someone's box is below {MIN_BOX:.0%} of the picture": lambda picture: _smallest(picture) < MIN_BOX,
+    f"someone's box is below {MIN_SIDE} pixels": lambda picture: picture.boxes[:, 2:].max(axis=1).min() < MIN_SIDE,
+    "someone lies outside of any picture": lambda picture: bool(np.abs(picture.people).max(initial=0) > MAX_COORDINATE),
 }
+_HELD_OUT, _DUPLICATE = "is held out", "shows the poses of a better one"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,19 +48,32 @@ class Report:
 
 
 def curate(
-    pictures: Iterable[Picture], captions: Mapping[int, Sequence[str]], source: str, licence: str
+    pictures: Iterable[Picture],
+    source: str,
+    licence: str,
+    held_out: Collection[str] = (),
+    known: Sequence[PoseEntry] = (),
 ) -> tuple[list[PoseEntry], Report]:
     """Entries of the pictures that no rule drops, in their order, and the report.
 
     Every annotated person counts, labelled or not: a picture whose third person has no joints is dropped, since its
-    skeletons would not show what its captions tell.
+    skeletons would not show what its captions tell. Of near-duplicates (`near_duplicates`) the one of the best quality
+    stays.
+
+    Args:
+      pictures: in the order the entries shall have.
+      source: name of the data; an entry's id begins with it.
+      licence: of the annotations.
+      held_out: ids of pictures that must not be in the bank.
+      known: entries that are in the bank already; what is a near-duplicate of them is dropped.
     """
     slug = "-".join(source.lower().split())
-    entries, dropped, seen = [], collections.Counter(dict.fromkeys(_RULES, 0)), 0
+    entries, dropped, seen = [], collections.Counter(dict.fromkeys([_HELD_OUT, *_RULES, _DUPLICATE], 0)), 0
     for picture in pictures:
         seen += 1
-        texts = [text for text in captions.get(picture.id, ()) if len(text) <= MAX_TEXT][:MAX_CAPTIONS]
-        rule = next((name for name, drops in _RULES.items() if drops(picture, texts)), None)
+        rule = next((name for name, drops in _RULES.items() if drops(picture)), None)
+        if picture.id in held_out:
+            rule = _HELD_OUT
         if rule is not None:
             dropped[rule] += 1
             continue
@@ -66,22 +83,32 @@ def curate(
                 people=picture.people,
                 height=picture.height,
                 width=picture.width,
-                captions=tuple(texts),
+                captions=_captions(picture),
+                action=picture.action[:MAX_TEXT],
                 quality=quality(picture),
-                source=f"{source} {picture.id}",
-                licence=licence,
+                complexity=complexity(picture.people, picture.boxes),
+                source=" ".join([source, picture.id, picture.source]).strip()[:MAX_TEXT],
+                licence=f"{licence}; photo: {picture.licence}"[:MAX_TEXT] if picture.licence else licence,
             )
         )
+    better = [2.0] * len(known) + [entry.quality for entry in entries]
+    same = near_duplicates([entry.people for entry in (*known, *entries)], better)[len(known) :]
+    dropped[_DUPLICATE] = int(same.sum())
+    entries = [entry for entry, drop in zip(entries, same, strict=True) if not drop]
     return entries, Report(seen, len(entries), dropped)
 
 
 def quality(picture: Picture) -> float:
     """0 to 1: the mean over all joints of 1 for a visible, 0.5 for a hidden and 0 for an absent one (our decision)."""
-    return float(picture.people[..., 2].mean() / 2)
+    return float(picture.people[:, :BODY_POINTS, 2].mean() / 2)
+
+
+def _captions(picture: Picture) -> tuple[str, ...]:
+    return tuple(text for text in picture.captions if len(text) <= MAX_TEXT)[:MAX_CAPTIONS]
 
 
 def _joints(picture: Picture) -> int:
-    return int((picture.people[..., 2] > 0).sum(axis=1).min())
+    return int((picture.people[:, :BODY_POINTS, 2] > 0).sum(axis=1).min())
 
 
 def _shoulders(picture: Picture) -> bool:

@@ -26,12 +26,13 @@ def open_embedder(choice: str) -> TextEmbedder | None:
     return EncoderEmbedder.from_folder(choice)
 
 
-def restore_embedder(kind: str, saved: Path, given: TextEmbedder | None) -> TextEmbedder:
+def restore_embedder(kind: str, saved: Path, bank: Path, given: TextEmbedder | None) -> TextEmbedder:
     """The embedder of a bank that was made with one of `kind`.
 
     Args:
       kind: as the bank says.
       saved: what the embedder saved with the bank.
+      bank: the bank's folder, for the messages.
       given: by the user, for a bank that does not hold its embedder whole.
 
     Raises `UserError` where one is needed and not given, or is given and is another than the bank's.
@@ -39,13 +40,13 @@ def restore_embedder(kind: str, saved: Path, given: TextEmbedder | None) -> Text
     if given is None:
         if kind not in LOADERS:
             raise UserError(
-                f"the pose bank {saved.parent} was made with the embedder {kind[:40]!r}: give the folder of its text "
+                f"the pose bank {bank} was made with the embedder {kind[:40]!r}: give the folder of its text "
                 "encoder (--embedder, or embedder= from Python)"
             )
         return LOADERS[kind](saved)
     if given.kind != kind:
         raise UserError(
-            f"the pose bank {saved.parent} was made with the embedder {kind[:40]!r}, not {given.kind!r}: give the same"
+            f"the pose bank {bank} was made with the embedder {kind[:40]!r}, not {given.kind!r}: give the same"
         )
     given.check(saved)
     return given

@@ -158,7 +158,7 @@ class TfidfEmbedder:
     def check(self, folder: Path) -> None:
         """Raises `UserError` unless `folder` holds this embedder."""
         if TfidfEmbedder.load(folder)._state() != self._state():
-            raise UserError(f"{folder.parent} was built with another embedder: give the one it was built with")
+            raise UserError("the pose bank was built with another embedder: give the one it was built with")
 
     def _state(self) -> tuple:
         directions = b"" if self.directions is None else self.directions.tobytes()

@@ -106,7 +106,7 @@ class EncoderEmbedder:
         """Raises `UserError` unless `save` of an embedder with the same weights wrote `folder`."""
         card = read_json(folder / _CARD, _MAX_CARD_BYTES)
         if not isinstance(card, dict) or card.get("fingerprint") != self.fingerprint:
-            raise UserError(f"{folder.parent} was built with other weights of its embedder: give their folder")
+            raise UserError("the pose bank was built with other weights of its embedder: give their folder")
 
 
 def _encoder(config: TextConfig) -> tuple[Any, str]:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -30,6 +31,7 @@ MAX_BYTES = 16 * 2**20
 MAX_PEOPLE = 64
 SUFFIXES = (".json", ".npz")  # of keypoint files
 FORMS = ("openpose", "coco", "npz")
+_EXPECTED = ": expected OpenPose's 'people' or COCO's 'keypoints'"
 _NPZ_ARRAYS = ("keypoints", "scores", "size")
 
 
@@ -67,21 +69,21 @@ def read_people(path: str | Path) -> tuple[Float[np.ndarray, "P J 3"], tuple[int
     numbers that are not finite, sizes that are none, people with one id, or without people.
     """
     path = Path(path)
-    if path.suffix.lower() == ".npz":
-        people, size = _read_npz(path)
-    else:
-        tree = read_json(path, MAX_BYTES)
-        rows, size = read_openpose(tree, path) or read_coco(tree, path) or ([], None)
-        people = np.array(rows).reshape(-1, WHOLE_BODY_POINTS, 3)
+    people, size = _read_npz(path) if path.suffix.lower() == ".npz" else parse_people(read_json(path, MAX_BYTES), path)
     if len(people) == 0:
-        raise UserError(f"{path} holds no people: expected OpenPose's 'people' or COCO's 'keypoints'")
+        raise UserError(f"{path} holds no people{_EXPECTED}")
     if len(people) > MAX_PEOPLE:
         raise UserError(f"{path} holds {len(people)} people: {MAX_PEOPLE} is the most")
-    if size is not None and np.abs(people[..., :2]).max(initial=0) <= 1:
-        people[..., :2] *= [size[1], size[0]]
-    if not people[:, BODY_POINTS:, 2].any():
-        people = people[:, :BODY_POINTS]
     return check_people(people, str(path), (BODY_POINTS, WHOLE_BODY_POINTS)), size
+
+
+def parse_people(tree: Any, path: Path) -> tuple[Float[np.ndarray, "P J 3"], tuple[int, int] | None]:
+    """The people in the JSON of a keypoint file, as `read_people`; there may be none, or some without a joint."""
+    found = read_openpose(tree, path) or read_coco(tree, path)
+    if found is None:
+        raise UserError(f"{path} holds no people{_EXPECTED}")
+    rows, size = found
+    return _trimmed(np.array(rows).reshape(-1, WHOLE_BODY_POINTS, 3), size, path), size
 
 
 def save_people(path: str | Path, people: Float[np.ndarray, "P J 3"], size: tuple[int, int], form: str) -> None:
@@ -140,4 +142,12 @@ def _read_npz(path: Path) -> tuple[Float[np.ndarray, "P J 3"], tuple[int, int]]:
     people = np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float64)
     if not (np.abs(people) <= MAX_COORDINATE).all():
         raise UserError(f"{path}: a joint is not made of finite numbers of pixels")
-    return flagged(people), (int(sides[0]), int(sides[1]))
+    size = int(sides[0]), int(sides[1])
+    return _trimmed(flagged(people), size, path), size
+
+
+def _trimmed(people: np.ndarray, size: tuple[int, int] | None, path: Path) -> np.ndarray:
+    """In pixels, and with no more points than there are."""
+    if size is not None and np.abs(people[..., :2]).max(initial=0) <= 1:
+        people[..., :2] *= [size[1], size[0]]
+    return people if people[:, BODY_POINTS:, 2].any() else people[:, :BODY_POINTS]

@@ -18,11 +18,16 @@ def folder(bank, tmp_path):
     return tmp_path / "bank"
 
 
+def data_of(folder):
+    """Where the bank's files are."""
+    return folder / json.loads((folder / "bank.json").read_text())["data"]
+
+
 def reseal(folder):
     """Makes the checksums those of the files, as an attacker would."""
     manifest = json.loads((folder / "bank.json").read_text())
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "bank.json"]
-    manifest["files"] = {path.relative_to(folder).as_posix(): bank_files._sha256(path) for path in files}
+    files = [path for path in data_of(folder).rglob("*") if path.is_file()]
+    manifest["files"] = {path.relative_to(data_of(folder)).as_posix(): bank_files._sha256(path) for path in files}
     (folder / "bank.json").write_text(json.dumps(manifest))
 
 
@@ -73,6 +78,13 @@ def test_an_extended_bank_finds_old_and_new_entries_and_survives_saving(make_ent
         loaded.extended(entries[:1])
 
 
+def test_whole_bodies_are_kept_whole(make_entry, make_whole_people, tmp_path):
+    entries = [make_entry("wave"), make_entry("hug", people=make_whole_people(2)), make_entry("jump")]
+    PoseBank.build(entries).save(tmp_path / "bank")
+    for kept, made in zip(PoseBank.load(tmp_path / "bank").entries, entries, strict=True):
+        np.testing.assert_array_equal(kept.people, made.people)
+
+
 def test_only_data_files(folder):
     suffixes = {path.suffix for path in folder.rglob("*") if path.is_file()}
     assert suffixes <= {".json", ".jsonl", ".npz", ".npy", ".pb", ".pbtxt"}
@@ -99,9 +111,12 @@ def test_without_scann_the_bank_is_searched_exactly_and_says_so(folder, monkeypa
 
 
 def test_saving_replaces_a_bank_and_leaves_nothing_behind(folder, make_entry):
+    (folder / "data-killed").mkdir()
+    (folder / "bank.json.tmp").write_text("{")
     PoseBank.build([make_entry("wave")]).save(folder)
     assert len(PoseBank.load(folder).entries) == 1
     assert [path.name for path in folder.parent.iterdir()] == ["bank"]
+    assert {path.name for path in folder.iterdir()} == {"bank.json", data_of(folder).name}
 
 
 def test_an_interrupted_save_leaves_the_old_bank(folder, make_entry, monkeypatch):
@@ -112,6 +127,9 @@ def test_an_interrupted_save_leaves_the_old_bank(folder, make_entry, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         PoseBank.build([make_entry("wave")]).save(folder)
     assert len(PoseBank.load(folder).entries) == 6
+    assert {path.name for path in folder.iterdir()} == {"bank.json", data_of(folder).name}
+    with pytest.raises(KeyboardInterrupt):
+        PoseBank.build([make_entry("wave")]).save(folder.parent / "new")
     assert [path.name for path in folder.parent.iterdir()] == ["bank"]
 
 
@@ -128,6 +146,15 @@ def test_other_people_s_folders_are_not_replaced(bank, tmp_path):
     (tmp_path / "empty").mkdir()
     bank.save(tmp_path / "empty")
     assert bank_files.is_bank(tmp_path / "empty")
+    (tmp_path / "killed" / "data-x").mkdir(parents=True)
+    bank.save(tmp_path / "killed")
+    assert len(PoseBank.load(tmp_path / "killed").entries) == 6
+
+
+def test_an_older_bank_is_replaced(folder, bank):
+    edit(folder, version=1)
+    bank.save(folder)
+    assert len(PoseBank.load(folder).entries) == 6
 
 
 def test_no_bank(tmp_path):
@@ -148,6 +175,10 @@ def test_no_bank(tmp_path):
         ({"version": 1}, "has version 1, this program reads 2: build it again"),
         ({"version": "1"}, "has version 1, this program"),
         ({"files": []}, "is damaged"),
+        ({"data": 3}, "is damaged"),
+        ({"data": "data-elsewhere"}, "is damaged: embedder/tfidf.json is missing"),
+        ({"data": "data-/../../x"}, "is no name of its data"),
+        ({"data": ".."}, "is no name of its data"),
         ({"entries": 5}, "its entries are incomplete"),
         ({"embedder": "minilm"}, "made with the embedder 'minilm': give the folder"),
         ({"backend": "faiss"}, "no index backend 'faiss'"),
@@ -161,25 +192,26 @@ def test_bad_manifests(folder, changes, message):
 
 
 def test_every_file_is_checked(folder):
+    data = data_of(folder)
     for name in json.loads((folder / "bank.json").read_text())["files"]:
-        content = (folder / name).read_bytes()
-        (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        content = (data / name).read_bytes()
+        (data / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         with pytest.raises(UserError, match="does not match its checksum"):
             PoseBank.load(folder)
-        (folder / name).unlink()
+        (data / name).unlink()
         with pytest.raises(UserError, match="is missing"):
             PoseBank.load(folder)
-        (folder / name).write_bytes(content)
-    (folder / "more.txt").write_text("x")
+        (data / name).write_bytes(content)
+    (data / "more.txt").write_text("x")
     with pytest.raises(UserError, match=r"more.txt is extra"):
         PoseBank.load(folder)
 
 
 def test_links_are_refused(folder, tmp_path):
-    content = (folder / "poses.npz").read_bytes()
-    (tmp_path / "outside.npz").write_bytes(content)
-    (folder / "poses.npz").unlink()
-    (folder / "poses.npz").symlink_to(tmp_path / "outside.npz")
+    poses = data_of(folder) / "poses.npz"
+    (tmp_path / "outside.npz").write_bytes(poses.read_bytes())
+    poses.unlink()
+    poses.symlink_to(tmp_path / "outside.npz")
     with pytest.raises(UserError, match=r"poses.npz lies outside"):
         PoseBank.load(folder)
 
@@ -205,10 +237,13 @@ def rewrite(folder, name, **arrays):
         (lambda f: (f / "entries.jsonl").write_text("{}\n" * 6), "is damaged"),
         (lambda f: (f / "entries.jsonl").write_text("[]\n" * 6), "is damaged"),
         (lambda f: (f / "entries.jsonl").write_text(""), "is damaged"),
+        (lambda f: rewrite(f, "poses.npz", whole=np.ones(6, bool)), "10 whole bodies and details of shape"),
+        (lambda f: rewrite(f, "poses.npz", whole=np.ones(6)), "is damaged"),
+        (lambda f: rewrite(f, "poses.npz", complexity=np.full(6, np.nan, np.float32)), "complexity nan must be"),
     ],
 )
 def test_files_that_do_not_fit_are_refused_even_with_right_checksums(folder, spoil, message):
-    spoil(folder)
+    spoil(data_of(folder))
     reseal(folder)
     with pytest.raises(UserError, match=message):
         PoseBank.load(folder)

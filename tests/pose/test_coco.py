@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from astra_jax.errors import UserError
-from astra_jax.pose.coco import read_captions, read_keypoints
-from astra_jax.pose.curation import curate, quality
+from astra_jax.pose.coco import join_captions, read_keypoints
 
 
 def annotations(make_people, **changes):
@@ -47,17 +46,34 @@ def test_json_and_npz_say_the_same(write, make_people, tmp_path):
     tree = annotations(make_people)
     from_json, from_npz = read_keypoints(write(tree)), read_keypoints(as_npz(tmp_path / "file.npz", tree))
     for pictures in (from_json, from_npz):
-        assert [picture.id for picture in pictures] == [7, 9]
+        assert [picture.id for picture in pictures] == ["7", "9"]
         assert [(picture.height, picture.width) for picture in pictures] == [(120, 100), (100, 100)]
         np.testing.assert_allclose(pictures[0].people, make_people(2, 1), atol=1e-5)
         np.testing.assert_array_equal(pictures[0].boxes, [[0, 0, 50, 90]] * 2)
         assert not pictures[0].crowd.any()
+        assert pictures[0].numbers.tolist() == [1, 2]  # ids of annotations and rows happen to be the same
 
 
-def test_captions(write):
+PHOTOS = {
+    "licenses": [{"id": 4, "name": "Attribution License"}, "odd"],
+    "images": [{"id": 7, "width": 100, "height": 120, "license": 4, "coco_url": "http://a/7.jpg"},
+               {"id": 9, "width": 100, "height": 100, "license": 5}],
+}  # fmt: skip
+
+
+def test_captions(write, make_people):
     tree = {"annotations": [{"image_id": 7, "caption": " A man \n waving. "}, {"image_id": 9, "caption": "x"},
                             {"image_id": 7, "caption": "Second"}, {"image_id": 8, "caption": "  "}]}  # fmt: skip
-    assert read_captions(write(tree)) == {7: ["A man waving.", "Second"], 9: ["x"]}
+    pictures = read_keypoints(write(annotations(make_people)))
+    seven, nine = join_captions(pictures, write(tree | PHOTOS, "captions.json"))
+    assert (seven.captions, nine.captions) == (("A man waving.", "Second"), ("x",))
+    assert (seven.source, seven.licence) == ("http://a/7.jpg", "Attribution License")
+    assert (nine.source, nine.licence) == ("", "")
+
+
+def test_keypoint_files_tell_address_and_licence_too(write, make_people):
+    seven, _ = read_keypoints(write(annotations(make_people) | PHOTOS))
+    assert (seven.source, seven.licence) == ("http://a/7.jpg", "Attribution License")
 
 
 def spoil(tree, **changes):
@@ -80,6 +96,13 @@ def spoil(tree, **changes):
         (lambda t: spoil(t, image_id=8), "annotation 1 is of an image 8 that is not listed"),
         (lambda t: t | {"images": [{"id": i, "width": -3, "height": 5} for i in (7, 9)]}, "the size -3 x 5"),
         (lambda t: t | {"annotations": [3]}, "annotation None has no proper"),
+        (lambda t: spoil(t, id=0), "has the annotation 0 twice"),
+        (lambda t: spoil(t, id="x"), "annotation x has no proper"),
+        (lambda t: spoil(t, bbox=[0, 0, -5, 90]), "image 7 has a box of negative width or height"),
+        (
+            lambda t: t | {"images": [{"id": i, "width": float("inf"), "height": 5} for i in (7, 9)]},
+            "without id, width",
+        ),
     ],
 )
 def test_bad_keypoints(write, make_people, change, message):
@@ -110,63 +133,16 @@ def test_bad_npz(make_people, tmp_path):
     [
         ({}, "has no list 'annotations'"),
         ({"annotations": [{"image_id": 1}]}, "without a caption"),
-        ({"annotations": [{"image_id": "x", "caption": "a"}]}, "whole-numbered image_id"),
+        ({"annotations": [{"image_id": None, "caption": "a"}]}, "without an image_id"),
     ],
 )
 def test_bad_captions(write, tree, message):
     with pytest.raises(UserError, match=message):
-        read_captions(write(tree))
+        join_captions([], write(tree))
 
 
-def curated(write, tree, captions=None):
-    captions = captions or {7: ["two men waving"], 9: ["a man sitting"]}
-    return curate(read_keypoints(write(tree)), captions, "COCO 2017", "CC BY 4.0")
-
-
-def test_curation_keeps_provenance(write, make_people):
-    entries, report = curated(write, annotations(make_people))
-    assert [entry.id for entry in entries] == ["coco-2017-7", "coco-2017-9"]
-    assert entries[0].captions == ("two men waving",)
-    assert (entries[0].source, entries[0].licence) == ("COCO 2017 7", "CC BY 4.0")
-    assert entries[0].quality == 1
-    assert (report.seen, report.kept, sum(report.dropped.values())) == (2, 2, 0)
-
-
-def joints(make_people, hide):
-    people = make_people(2, 1)
-    people[0, hide, 2] = 0
-    return people[0].ravel().tolist()
-
-
-@pytest.mark.parametrize(
-    ("change", "rule"),
-    [
-        (lambda t, p: spoil(t, iscrowd=1), "shows a crowd"),
-        (lambda t, p: t | {"annotations": t["annotations"] * 3}, "does not show 1 to 4 people"),
-        (lambda t, p: spoil(t, keypoints=joints(p, slice(9, 17))), "fewer than 10 labelled joints"),
-        (lambda t, p: spoil(t, keypoints=joints(p, 5)), "lacks a shoulder"),
-        (lambda t, p: spoil(t, bbox=[0, 0, 10, 20]), "below 3% of the picture"),
-        (lambda t, p: spoil(t, keypoints=[2e6, 1, 2] * 17), "outside of any picture"),
-    ],
-)
-def test_every_rule_drops_and_is_counted(write, make_people, change, rule):
-    entries, report = curated(write, change(annotations(make_people), make_people))
-    assert [entry.id for entry in entries] == ["coco-2017-9"]
-    (dropped,) = [name for name, count in report.dropped.items() if count]
-    assert rule in dropped
-    assert report.dropped[dropped] == 1
-    assert f"{1:8d} dropped: {dropped}" in str(report)
-
-
-def test_pictures_without_captions_are_dropped(write, make_people):
-    entries, report = curated(write, annotations(make_people), {9: ["x"]})
-    assert len(entries) == 1
-    assert report.dropped["has no caption"] == 1
-
-
-def test_quality_counts_hidden_joints_half(write, make_people):
-    (picture, _) = read_keypoints(write(annotations(make_people)))
-    picture.people[..., 2] = 2
-    picture.people[0, :, 2] = 1
-    picture.people[0, 0, 2] = 0
-    assert quality(picture) == pytest.approx((16 * 0.5 + 17) / 34)
+def test_a_file_of_three_gigabytes_is_refused_unread(tmp_path):
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(3 * 2**30)  # sparse
+    with pytest.raises(UserError, match=r"large.json has 3072 MiB: at most 1024 MiB are read"):
+        read_keypoints(tmp_path / "large.json")

@@ -119,7 +119,7 @@ def test_a_bank_knows_its_weights(tmp_path, entries):
     bank = PoseBank.build(entries, embedder, "exact")
     bank.save(tmp_path / "bank")
     assert bank.vectors().shape == (11, 16)  # captions as they are and action texts
-    assert {path.name for path in (tmp_path / "bank" / "embedder").iterdir()} == {"encoder.json"}
+    assert [path.name for path in (tmp_path / "bank").glob("*/embedder/*")] == ["encoder.json"]
     loaded = PoseBank.load(tmp_path / "bank", embedder=EncoderEmbedder.from_folder(tmp_path / "a"))
     (found,) = Retriever(loaded).retrieve(["a man sitting"], [1], (64, 64))
     assert len(found) == 1

@@ -72,7 +72,7 @@ def test_parameters_follow_the_size():
     assert ScannParameters.for_size(BRUTE_FORCE_BELOW - 1) == ScannParameters()
     large = ScannParameters.for_size(1_000_000)
     assert large.leaves == 1000
-    assert large.leaves_to_search == 200
+    assert large.leaves_to_search == 100
     middle = ScannParameters.for_size(BRUTE_FORCE_BELOW)
     assert 100 <= middle.leaves_to_search <= middle.leaves
     assert large.reorder >= 100

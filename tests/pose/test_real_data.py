@@ -10,7 +10,8 @@ from PIL import Image
 
 from astra_jax.pose.action_text import action_text
 from astra_jax.pose.caption_vectors import caption_vectors
-from astra_jax.pose.coco import read_captions, read_keypoints
+from astra_jax.pose.coco import read_keypoints
+from astra_jax.pose.complexity import STANDING, STANDING_ASPECT
 from astra_jax.pose.curation import curate
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.drawing import COLOURS, draw
@@ -21,6 +22,8 @@ from astra_jax.pose.people_words import count_people
 from astra_jax.pose.pose_files import load_people
 from astra_jax.pose.retrieval import Retriever
 from astra_jax.pose.scann_index import BRUTE_FORCE_BELOW, ScannIndex
+from astra_jax.pose.sources import read_pictures
+from astra_jax.pose.vcoco import read_actions
 
 pytestmark = pytest.mark.real_data
 needs_scann = pytest.mark.skipif(not scann_available(), reason="ScaNN has wheels for Linux only")
@@ -33,17 +36,44 @@ def data():
 
 @pytest.fixture(scope="module")
 def captions(data):
-    return read_captions(data / "coco_pose" / "captions_val2017.json")
+    tree = json.loads((data / "coco_pose" / "captions_val2017.json").read_text())
+    return [annotation["caption"] for annotation in tree["annotations"]]
 
 
 @pytest.fixture(scope="module")
-def bank(data, captions):
-    entries, report = curate(
-        read_keypoints(data / "coco_pose" / "coco_kpts_val2017.npz"), captions, "COCO 2017", "CC BY"
-    )
-    assert report.seen == 2346
-    assert 500 < report.kept < 1500
+def bank(data):
+    folder = data / "coco_pose"
+    files = [folder / "coco_kpts_val2017.npz", folder / "captions_val2017.json", folder / "person_actions_vcoco.jsonl"]
+    entries, report = curate(read_pictures(*files), "COCO 2017", "CC BY")
+    assert (report.seen, report.kept) == (2346, 860)
     return PoseBank.build(entries)
+
+
+def test_provenance_of_real_entries(bank):
+    assert all("http://images.cocodataset.org/val2017/" in entry.source for entry in bank.entries)
+    assert all("; photo: " in entry.licence for entry in bank.entries)
+    assert sum(entry.captions[-1].startswith("person ") for entry in bank.entries) > 200  # V-COCO's verbs
+
+
+def test_standing_is_the_mean_of_those_who_stand(data):
+    with np.load(data / "coco_pose" / "coco_kpts_train2017.npz") as arrays:
+        image, joints = arrays["image_id"], arrays["keypoints"].astype(float)
+    standing = {key for key, actions in read_actions(data / "coco_pose" / "person_actions_vcoco.jsonl").items()
+                if ("stand", "", "") in actions}  # fmt: skip
+    whole = np.flatnonzero((joints[..., 2] > 0).all(axis=1))
+    people = joints[[i for i in whole if (str(image[i]), i) in standing], :, :2]
+    low, high = people.min(axis=1, keepdims=True), people.max(axis=1, keepdims=True)
+    assert len(people) == 233
+    np.testing.assert_allclose(((people - low) / (high - low)).mean(axis=0), STANDING, atol=6e-4)
+    assert np.median((high - low)[..., 0] / (high - low)[..., 1]) == pytest.approx(STANDING_ASPECT, abs=6e-4)
+
+
+def test_train_people_come_by_their_verbs(data):
+    folder = data / "coco_pose"
+    pictures = read_pictures(folder / "coco_kpts_train2017.npz", actions=folder / "person_actions_vcoco.jsonl")
+    entries, report = curate(pictures, "COCO 2017", "CC BY")
+    assert (report.seen, report.dropped["has no caption"], report.kept) == (56_599, 47_454, 4103)
+    assert all(entry.captions[0].startswith("person ") for entry in entries)
 
 
 def test_npz_and_json_hold_the_same_people(data):
@@ -98,7 +128,7 @@ def test_scann_equals_exact_on_the_bank(bank):
 
 @needs_scann
 def test_the_tree_recalls_real_captions(captions):
-    texts = [action_text(caption) for picture in captions.values() for caption in picture]
+    texts = [action_text(caption) for caption in captions]
     vectors = np.unique(TfidfEmbedder.fit(texts[::8], dim=128)(texts), axis=0)
     assert len(vectors) > BRUTE_FORCE_BELOW
     queries = vectors[:: len(vectors) // 200]

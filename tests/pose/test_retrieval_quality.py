@@ -30,7 +30,7 @@ def data(tmp_path, make_people):
     annotations = [{"image_id": image, "caption": text} for image, texts in CAPTIONS.items() for text in texts]
     (tmp_path / "captions_val2017.json").write_text(json.dumps({"annotations": annotations}))
     lines = [
-        {"coco_split": "val2017", "row": row, "actions": [[VERBS[image], "obj", "x"]], "plain": ["stand"]}
+        {"image_id": image, "row": row, "actions": [[VERBS[image], "obj", "x"]], "plain": ["stand"]}
         for row, image in enumerate(rows)
     ]
     (tmp_path / "person_actions_vcoco.jsonl").write_text("\n".join(map(json.dumps, lines)))
