@@ -4,6 +4,7 @@ Layout:
     bank.json       format, version, backend, embedder, counts and the SHA-256 of every other file
     entries.jsonl   one entry a line: id, captions, action, source, licence
     poses.npz       joints of all people, people per entry, sizes, qualities, complexities
+    details.npz     feet, faces and hands of the entries that have them; only where there are some
     vectors.npz     one vector per caption
     embedder/       what the embedder saves
     index/<people>/ what the index of each number of people saves
@@ -30,6 +31,7 @@ from astra_jax.pose.embedders import restore_embedder
 from astra_jax.pose.embedding import TextEmbedder
 from astra_jax.pose.files import read_arrays, read_json
 from astra_jax.pose.index import NeighbourIndex, check_backend, load_index, scann_available
+from astra_jax.pose.skeleton import BODY_POINTS, WHOLE_BODY_POINTS
 
 FORMAT = "astra_jax pose bank"
 VERSION = 2
@@ -110,12 +112,16 @@ def _write(bank: PoseBank, folder: Path) -> None:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     np.savez_compressed(
         folder / "poses.npz",
-        joints=np.concatenate([entry.people for entry in bank.entries]),
+        joints=np.concatenate([entry.people[:, :BODY_POINTS] for entry in bank.entries]),
         people=np.array([len(entry.people) for entry in bank.entries], np.int32),
         size=np.array([(entry.height, entry.width) for entry in bank.entries], np.int32),
         quality=np.array([entry.quality for entry in bank.entries], np.float32),
         complexity=np.array([entry.complexity for entry in bank.entries], np.float32),
     )
+    whole = [i for i, entry in enumerate(bank.entries) if entry.people.shape[1] == WHOLE_BODY_POINTS]
+    if whole:
+        points = np.concatenate([bank.entries[i].people[:, BODY_POINTS:] for i in whole])
+        np.savez_compressed(folder / "details.npz", entry=np.array(whole, np.int32), points=points)
     np.savez(folder / "vectors.npz", vectors=bank.vectors())
     (folder / "embedder").mkdir()
     bank.embedder.save(folder / "embedder")
@@ -210,6 +216,8 @@ def _entries(folder: Path) -> tuple[PoseEntry, ...]:
     if joints.shape != (people.sum(), 17, 3):
         raise ValueError(f"{people.sum()} people and joints of shape {joints.shape}")
     entries, groups = [], np.split(joints, np.cumsum(people)[:-1])
+    for i, points in _details(folder, people).items():
+        groups[i] = np.concatenate([groups[i], points], axis=1)
     rows = zip(lines, groups, size.tolist(), *(score.tolist() for score in scores), strict=True)
     for line, group, (height, width), quality, complexity in rows:
         text = json.loads(line)
@@ -219,6 +227,21 @@ def _entries(folder: Path) -> tuple[PoseEntry, ...]:
         numbers = {"height": height, "width": width, "quality": quality, "complexity": complexity}
         entries.append(PoseEntry(people=group, captions=tuple(captions), **numbers, **text))
     return tuple(entries)
+
+
+def _details(folder: Path, people: np.ndarray) -> dict[int, np.ndarray]:
+    """Feet, faces and hands `[P, 116, 3]` of the entries that have them, by their place in the bank."""
+    if not (folder / "details.npz").exists():
+        return {}
+    entry, points = read_arrays(folder / "details.npz", ("entry", "points"), MAX_BANK_BYTES)
+    if entry.ndim != 1 or entry.dtype != np.int32 or len(entry) == 0 or (np.diff(entry) < 1).any():
+        raise ValueError("the entries with hands and faces are no rising numbers")
+    if entry[0] < 0 or entry[-1] >= len(people):
+        raise ValueError("hands and faces of an entry that is not there")
+    shape = (people[entry].sum(), WHOLE_BODY_POINTS - BODY_POINTS, 3)
+    if points.shape != shape:
+        raise ValueError(f"hands and faces of shape {points.shape}, not {shape}")
+    return dict(zip(entry.tolist(), np.split(points, np.cumsum(people[entry])[:-1]), strict=True))
 
 
 def _sha256(path: Path) -> str:

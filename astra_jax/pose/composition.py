@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from astra_jax.pose.skeleton import boxes, left_to_right
+from astra_jax.pose.skeleton import WHOLE_BODY_POINTS, boxes, left_to_right, with_details
 
 # Lengths as a fraction of the height of a standing person (Drillis and Contini, 1966, in Winter, "Biomechanics and
 # Motor Control of Human Movement"): shoulder to hip, hip to knee, knee to ankle, shoulder to elbow, elbow to wrist.
@@ -30,7 +30,7 @@ MARGIN = 0.06  # on every side, of the composition
 _LEAST = 1e-3  # extent of a composition, of a person's height: people whose joints are all in one place have none
 
 
-def height_standing(person: Float[np.ndarray, "17 3"]) -> float:
+def height_standing(person: Float[np.ndarray, "J 3"]) -> float:
     """Estimated height of a person if upright, in pixels: the largest that a bone with both joints present implies.
 
     Bones look shorter where they point at the camera, never longer. Without a bone, the height of the joints' box
@@ -45,14 +45,17 @@ def height_standing(person: Float[np.ndarray, "17 3"]) -> float:
     return max([*heights, 1.0] if heights else [float(bottom - top), 1.0])
 
 
-def compose(groups: Sequence[Float[np.ndarray, "_ 17 3"]], canvas: tuple[int, int]) -> Float[np.ndarray, "Q 17 3"]:
+def compose(groups: Sequence[Float[np.ndarray, "_ _ 3"]], canvas: tuple[int, int]) -> Float[np.ndarray, "Q J 3"]:
     """All people of `groups` on a canvas of (height, width) pixels, the groups from left to right in their order.
 
     Each group is scaled as a whole, so that its mean `height_standing` is that of the others, and stands on the common
     ground by its lowest ankle (by where its feet would be, if no ankle is present). Boxes of neighbouring groups are
     `GAP` apart; if that makes the composition wider than the canvas, they move together, by at most `MAX_OVERLAP` of
-    the narrower one. The whole is fitted into the canvas, centred. People come from left to right by neck.
+    the narrower one. The whole is fitted into the canvas, centred. People come from left to right by neck. They have 17
+    joints, or 133 points if any group has: those of the others are absent.
     """
+    if any(group.shape[1] == WHOLE_BODY_POINTS for group in groups):
+        groups = [with_details(group) for group in groups]
     placed = [_standing(np.asarray(group, np.float64)) for group in groups]
     spans = [_box(group) for group in placed]
     widths = np.array([right - left for left, _, right, _ in spans])
@@ -72,7 +75,7 @@ def compose(groups: Sequence[Float[np.ndarray, "_ 17 3"]], canvas: tuple[int, in
     return people[left_to_right(people)]
 
 
-def _standing(group: Float[np.ndarray, "P 17 3"]) -> Float[np.ndarray, "P 17 3"]:
+def _standing(group: Float[np.ndarray, "P J 3"]) -> Float[np.ndarray, "P J 3"]:
     """The group with a mean height of 1 and the ground at y = 0."""
     height = np.mean([height_standing(person) for person in group])
     ankles, shoulders = group[:, _ANKLES], group[:, _SHOULDERS]
@@ -94,6 +97,6 @@ def _gaps(widths: Float[np.ndarray, "G"], room: float) -> Float[np.ndarray, "N"]
     return widest - np.clip(over / give, 0.0, 1.0) * (widest - narrowest) if len(widest) else widest
 
 
-def _box(people: Float[np.ndarray, "P 17 3"]) -> tuple[float, float, float, float]:
+def _box(people: Float[np.ndarray, "P J 3"]) -> tuple[float, float, float, float]:
     each = boxes(people)
     return float(each[:, 0].min()), float(each[:, 1].min()), float(each[:, 2].max()), float(each[:, 3].max())

@@ -22,7 +22,7 @@ from astra_jax.errors import UserError
 from astra_jax.pose.caption_vectors import caption_vectors
 from astra_jax.pose.embedding import TextEmbedder, TfidfEmbedder
 from astra_jax.pose.index import NeighbourIndex, build_index, default_backend
-from astra_jax.pose.skeleton import MAX_SIDE, check_people, left_to_right
+from astra_jax.pose.skeleton import BODY_POINTS, MAX_SIDE, WHOLE_BODY_POINTS, check_people, left_to_right
 
 MAX_CAPTIONS = 64
 MAX_TEXT = 2_000
@@ -34,7 +34,8 @@ class PoseEntry:
 
     Attributes:
       id: unique in its bank.
-      people: joints in pixels of a picture of `height` x `width`; put in order from left to right by neck.
+      people: 17 joints, or 133 points with feet, faces and hands, in pixels of a picture of `height` x `width`; put in
+        order from left to right by neck.
       height, width: size of the picture the joints belong to, in pixels.
       captions: at least one; each gets a vector (`caption_vectors`).
       action: a short name of what is done ("hug"); may be empty.
@@ -47,7 +48,7 @@ class PoseEntry:
     """
 
     id: str
-    people: Float[np.ndarray, "P 17 3"]
+    people: Float[np.ndarray, "P J 3"]
     height: int
     width: int
     captions: tuple[str, ...]
@@ -61,7 +62,7 @@ class PoseEntry:
         what = f"pose entry {self.id!r}"
         if not self.id or len(self.id) > MAX_TEXT:
             raise UserError(f"{what}: its id must have 1 to {MAX_TEXT} characters")
-        people = check_people(self.people, what)
+        people = check_people(self.people, what, (BODY_POINTS, WHOLE_BODY_POINTS))
         object.__setattr__(self, "people", people[left_to_right(people)])
         object.__setattr__(self, "captions", tuple(self.captions))
         if not (0 < self.height <= MAX_SIDE and 0 < self.width <= MAX_SIDE):

@@ -43,7 +43,8 @@ class Retrieved:
       score: what it is ranked by; the mean over the parts.
       cosine: similarity of the prompt and the caption (`caption_vectors`), at most 1; 0 where they share nothing;
         the least of the parts'.
-      people: joints in pixels of the canvas, ordered from left to right by neck.
+      people: 17 joints, or 133 points where an entry has them, in pixels of the canvas, ordered from left to right by
+        neck.
     """
 
     parts: tuple[str, ...]
@@ -51,7 +52,7 @@ class Retrieved:
     caption: str
     score: float
     cosine: float
-    people: Float[np.ndarray, "P 17 3"]
+    people: Float[np.ndarray, "P J 3"]
 
     @property
     def entry(self) -> str:

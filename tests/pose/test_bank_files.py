@@ -73,6 +73,45 @@ def test_an_extended_bank_finds_old_and_new_entries_and_survives_saving(make_ent
         loaded.extended(entries[:1])
 
 
+def test_hands_and_faces_are_kept_and_bodies_do_not_pay_for_them(entries, make_entry, make_whole_people, tmp_path):
+    hug = make_entry("hug", people=make_whole_people(2), id="whole hug")
+    race = make_entry("race", people=make_whole_people(3), id="whole race")
+    PoseBank.build([entries[0], hug, entries[1], race], backend="exact").save(tmp_path / "bank")
+    loaded = PoseBank.load(tmp_path / "bank")
+    assert [entry.people.shape for entry in loaded.entries] == [(1, 17, 3), (2, 133, 3), (1, 17, 3), (3, 133, 3)]
+    np.testing.assert_array_equal(loaded.entries[1].people, hug.people)
+    np.testing.assert_array_equal(loaded.entries[3].people, race.people)
+    with np.load(tmp_path / "bank" / "details.npz") as details:
+        assert details["points"].shape == (5, 116, 3)
+    PoseBank.build(entries, backend="exact").save(tmp_path / "bank")
+    assert not (tmp_path / "bank" / "details.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"points": np.zeros((2, 115, 3), np.float32)}, "is damaged .*hands and faces of shape"),
+        ({"points": np.zeros((1, 116, 3), np.float32)}, "is damaged .*hands and faces of shape"),
+        ({"points": np.full((2, 116, 3), np.nan, np.float32)}, "not a finite number"),
+        ({"entry": np.array([6], np.int32)}, "is damaged .*entry that is not there"),
+        ({"entry": np.array([-1], np.int32)}, "is damaged .*entry that is not there"),
+        ({"entry": np.array([3, 3], np.int32)}, "is damaged .*no rising numbers"),
+        ({"entry": np.array([3.0])}, "is damaged .*no rising numbers"),
+    ],
+)
+def test_details_that_do_not_fit_are_refused(bank, tmp_path, changes, message):
+    folder = tmp_path / "bank"
+    bank.save(folder)
+    details = {"entry": np.array([3], np.int32), "points": np.zeros((2, 116, 3), np.float32)}
+    np.savez(folder / "details.npz", **details)
+    reseal(folder)
+    assert PoseBank.load(folder).entries[3].people.shape == (2, 133, 3)
+    np.savez(folder / "details.npz", **{**details, **changes})
+    reseal(folder)
+    with pytest.raises(UserError, match=message):
+        PoseBank.load(folder)
+
+
 def test_only_data_files(folder):
     suffixes = {path.suffix for path in folder.rglob("*") if path.is_file()}
     assert suffixes <= {".json", ".jsonl", ".npz", ".npy", ".pb", ".pbtxt"}
