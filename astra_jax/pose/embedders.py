@@ -40,7 +40,7 @@ def restore_embedder(kind: str, saved: Path, given: TextEmbedder | None) -> Text
         if kind not in LOADERS:
             raise UserError(
                 f"the pose bank {saved.parent} was made with the embedder {kind[:40]!r}: give the folder of its text "
-                "encoder (--embedder, or embedder= from Python)"
+                "encoder (--embedder, with sample.py --pose_embedder; embedder= or pose_embedder= from Python)"
             )
         return LOADERS[kind](saved)
     if given.kind != kind:
