@@ -187,7 +187,9 @@ class AstraPipeline:
         if count is None:
             return Pose(note="no pose: the prompt does not say how many people; say it, or set 'people'")
         if count == 0:
-            return Pose(note="no pose: neither prompt nor subjects name people")
+            return Pose(
+                note="no pose: neither prompt nor subjects name people in English words; set 'people' if there are some"
+            )
         if self._retriever is None:
             raise UserError("pose 'auto' needs a pose bank: give one with --pose_bank, or set the pose to 'none'")
         found = self._retriever.retrieve([request.prompt], [count], size)[0]
