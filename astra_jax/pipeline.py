@@ -257,7 +257,7 @@ class AstraPipeline:
 
 
 def _load_bank(folder: str | os.PathLike[str] | None, embedder: str | os.PathLike[str]) -> PoseBank | None:
-    return PoseBank.load(folder, embedder=open_embedder(os.fspath(embedder))) if folder else None
+    return PoseBank.load(pathlib.Path(folder), embedder=open_embedder(os.fspath(embedder))) if folder else None
 
 
 @functools.partial(jax.jit, static_argnums=0)
