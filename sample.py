@@ -23,6 +23,7 @@ from astra_jax import cli
 from astra_jax.errors import UserError
 from astra_jax.inputs.requests import Request, parse_request, read_requests
 from astra_jax.pipeline import AstraPipeline, Ready
+from astra_jax.pose.embedders import BUILT_IN
 from astra_jax.results import ResultWriter
 
 _HERE = pathlib.Path(__file__).resolve().parent
@@ -55,6 +56,9 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "The model of --weight
 _LORA = flags.DEFINE_string("lora", None, "A LoRA for --weights: a file or its folder, UNO's, diffusers' or ours.")
 _DSM = flags.DEFINE_string("dsm", None, "An identity adapter for --weights: a file or its folder, XVerse's or ours.")
 _BANK = flags.DEFINE_string("pose_bank", str(_HERE / "data" / "pose_library" / "bank"), "A folder with a pose bank.")
+_EMBEDDER = flags.DEFINE_string(
+    "pose_embedder", BUILT_IN, "'tfidf', or the folder of the text encoder that the pose bank was built with."
+)
 _OUT = flags.DEFINE_string("out", "outputs", "The folder for the results.")
 
 
@@ -110,11 +114,12 @@ def _pipeline(bank: str | None) -> AstraPipeline:
     if not _WEIGHTS.value:
         if given := [f"--{flag.name}" for flag in (_CONFIG, _LORA, _DSM) if flag.value is not None]:
             raise UserError(f"{given[0]} needs --weights: a folder with FLUX.1 in its published layout")
-        return AstraPipeline.from_pretrained(_CHECKPOINT.value, bank)
+        return AstraPipeline.from_pretrained(_CHECKPOINT.value, bank, _EMBEDDER.value)
     if _CHECKPOINT.present:
         raise UserError("--checkpoint and --weights exclude each other: leave one out")
     adapters = {part: flag.value for part, flag in (("lora", _LORA), ("dsm", _DSM)) if flag.value}
-    return AstraPipeline.from_published(cli.read_config(_CONFIG.value), _WEIGHTS.value, bank, adapters)
+    config = cli.read_config(_CONFIG.value)
+    return AstraPipeline.from_published(config, _WEIGHTS.value, bank, adapters, _EMBEDDER.value)
 
 
 def _draw(pipe: AstraPipeline, ready: list[Ready], steps: int, guidance: float, cfg_scale: float) -> None:

@@ -34,6 +34,7 @@ from astra_jax.inputs.transforms import DROP_ALL, arrays, check_sizes, prepare, 
 from astra_jax.models.astra import PATCH, Astra, Inputs, unpatchify
 from astra_jax.params import Params
 from astra_jax.pose.database import PoseBank
+from astra_jax.pose.embedders import BUILT_IN, open_embedder
 from astra_jax.pose.people_words import count_people, is_person
 from astra_jax.pose.pose_files import SUFFIXES, letterbox, load_people
 from astra_jax.pose.retrieval import Retrieved, Retriever
@@ -102,18 +103,23 @@ class AstraPipeline:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | os.PathLike[str], pose_bank: str | os.PathLike[str] | None = None
+        cls,
+        folder: str | os.PathLike[str],
+        pose_bank: str | os.PathLike[str] | None = None,
+        pose_embedder: str | os.PathLike[str] = BUILT_IN,
     ) -> AstraPipeline:
         """Loads a folder of pretrained weights (or a training run's workdir) and, if named, a pose bank.
 
+        `pose_embedder` is the folder of the text encoder the bank was built with; "tfidf": the bank holds its own.
         Raises `UserError` for folders that are missing, damaged, of another model or of adapters alone.
         """
         found = find_pretrained(pathlib.Path(folder))
+        bank = _load_bank(pose_bank, pose_embedder)
         refuse_adapters(found)
         config, params = load_pretrained(found)
         model = Astra(config.model)
         check_tree(params, jax.eval_shape(model.init, jax.random.key(0)), found)
-        return cls(config, params, load_tokenizer(found, config.model), _load_bank(pose_bank), fingerprint(found))
+        return cls(config, params, load_tokenizer(found, config.model), bank, fingerprint(found))
 
     @classmethod
     def from_published(
@@ -122,6 +128,7 @@ class AstraPipeline:
         folder: str | os.PathLike[str],
         pose_bank: str | os.PathLike[str] | None = None,
         adapters: Mapping[str, str | os.PathLike[str]] = MappingProxyType({}),
+        pose_embedder: str | os.PathLike[str] = BUILT_IN,
     ) -> AstraPipeline:
         """Loads a model in its published layout, as FLUX.1-dev's, in `config.model.dtype` onto jax's first device.
 
@@ -129,14 +136,14 @@ class AstraPipeline:
             config: its `model` must have the sizes of the weights.
             folder: with `transformer`, `vae`, `text_encoder`, `text_encoder_2`, `tokenizer` and `tokenizer_2`, and for
                 the adapter "dsm" also `image_encoder` (CLIP's or SigLIP's, as `model.dsm.encoder` says).
-            pose_bank: as in `from_pretrained`.
+            pose_bank, pose_embedder: as in `from_pretrained`.
             adapters: "lora" or "dsm" -> its file in any of `weights.adapters.FORMS`; one that is not there costs
                 nothing and changes nothing.
 
         Raises `UserError` for folders and files that are missing, damaged, pickled or of another model.
         """
         check_folder(folder, config.model, adapters, (CLIP_FOLDER, T5_FOLDER))
-        tokenizer, bank = load_published_tokenizer(folder, config.model), _load_bank(pose_bank)
+        tokenizer, bank = load_published_tokenizer(folder, config.model), _load_bank(pose_bank, pose_embedder)
         abstract = jax.eval_shape(Astra(config.model).init, jax.random.key(0))
         params, weights = load_folder(folder, config.model, abstract, adapters, jnp.dtype(config.model.dtype))
         return cls(config, params, tokenizer, bank, weights)
@@ -180,7 +187,9 @@ class AstraPipeline:
         if count is None:
             return Pose(note="no pose: the prompt does not say how many people; say it, or set 'people'")
         if count == 0:
-            return Pose(note="no pose: neither prompt nor subjects name people")
+            return Pose(
+                note="no pose: neither prompt nor subjects name people in English words; set 'people' if there are some"
+            )
         if self._retriever is None:
             raise UserError("pose 'auto' needs a pose bank: give one with --pose_bank, or set the pose to 'none'")
         found = self._retriever.retrieve([request.prompt], [count], size)[0]
@@ -247,8 +256,8 @@ class AstraPipeline:
         return list(self.draw(ready, steps, cfg_scale=cfg_scale))
 
 
-def _load_bank(folder: str | os.PathLike[str] | None) -> PoseBank | None:
-    return PoseBank.load(pathlib.Path(folder)) if folder else None
+def _load_bank(folder: str | os.PathLike[str] | None, embedder: str | os.PathLike[str]) -> PoseBank | None:
+    return PoseBank.load(pathlib.Path(folder), embedder=open_embedder(os.fspath(embedder))) if folder else None
 
 
 @functools.partial(jax.jit, static_argnums=0)

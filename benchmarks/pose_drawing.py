@@ -1,16 +1,20 @@
 """How many skeleton pictures one core draws in a second, bodies alone and with hands and faces.
 
     python -m benchmarks.pose_drawing
+    python -m benchmarks.pose_drawing --people 4 --processes 2 --clock wall
 
 The people stand side by side and fill the canvas. Rates are for one thread, by the processor time it took, which other
 work on the machine disturbs less than the clock (by the clock: `--clock wall`); each is the best of several repeats.
+With `--processes` several draw at the same time, as a data loader's workers do, and their rates are added up.
 The last line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import json
+import multiprocessing
 import time
 
 import numpy as np
@@ -62,15 +66,26 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 512], help="pixels (default: %(default)s)")
     parser.add_argument("--pictures", type=int, default=50, help="a repeat (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=10, help="the best counts (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=1, help="draw at once (default: %(default)s)")
     parser.add_argument("--clock", choices=("process", "wall"), default="process", help="(default: %(default)s)")
     arguments = parser.parse_args()
     people = standing(arguments.people)
-    figures: dict[str, float | int | str] = {"people": arguments.people, "clock": arguments.clock}
+    figures: dict[str, float | int | str] = {
+        "people": arguments.people,
+        "clock": arguments.clock,
+        "processes": arguments.processes,
+    }
     for side in arguments.sides:
         for kind, points in (("body", 17), ("whole_body", WHOLE_BODY_POINTS)):
-            found = rate(people[:, :points], side, arguments.pictures, arguments.repeats, arguments.clock)
+            job = (people[:, :points], side, arguments.pictures, arguments.repeats, arguments.clock)
+            if arguments.processes == 1:
+                found = rate(*job)
+            else:
+                spawn = multiprocessing.get_context("spawn")
+                with concurrent.futures.ProcessPoolExecutor(arguments.processes, spawn) as pool:
+                    found = sum(pool.map(rate, *([part] * arguments.processes for part in job)))
             figures[f"{kind}_{side}_per_second"] = round(found, 1)
-            print(f"{side:5d} px  {kind:10s} {found:8.1f} pictures/s a core")
+            print(f"{side:5d} px  {kind:10s} {found:8.1f} pictures/s")
     print(json.dumps(figures))
 
 

@@ -161,7 +161,9 @@ def test_hands_of_the_bank_are_drawn(pipe, whole_bank):
 def test_no_people_no_pose_and_a_note(pipe, photo):
     ready = pipe.prepare(Request("a toy on the beach", (SubjectRequest("a toy", photo),)))
     assert ready.skeleton is None
-    assert ready.notes == ("no pose: neither prompt nor subjects name people",)
+    assert ready.notes == (
+        "no pose: neither prompt nor subjects name people in English words; set 'people' if there are some",
+    )
 
 
 def test_an_unknown_number_of_people_is_said(pipe):

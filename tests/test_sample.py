@@ -138,6 +138,7 @@ PROMPT = "--prompt=a man waving"
         ([PROMPT, "--requests=x.jsonl"], "exclude each other"),
         (["--seed=3"], "--seed needs --prompt"),
         (["--requests={folder}/none.jsonl"], "No such file"),
+        ([PROMPT, "--pose_embedder={folder}/none"], "none"),
     ],
 )
 def test_mistakes_end_in_one_line_and_leave_nothing(pretrained, folder, tmp_path, flags, message):

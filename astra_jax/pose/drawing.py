@@ -11,6 +11,7 @@ exact.
 from __future__ import annotations
 
 import colorsys
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -39,10 +40,11 @@ HAND_COLOUR, FACE_COLOUR = (0, 0, 255), (255, 255, 255)
 HALF_WIDTH, MIN_HALF_WIDTH = 4.0, 1.5
 BONE_HALF_WIDTH, HAND_RADIUS, FACE_RADIUS, MIN_DETAIL = 1.0, 4.0, 3.0, 0.5
 
-_JOINT_COLOURS = np.array(COLOURS, np.float32)[..., None, None]
-_LIMB_COLOURS = np.floor(_JOINT_COLOURS * LIMB_SHADE)
-_BONE_COLOURS = np.array(BONE_COLOURS, np.float32)[..., None, None] * 255
-_HAND_COLOUR, _FACE_COLOUR = np.array([HAND_COLOUR, FACE_COLOUR], np.float32)[..., None, None]
+_LIMB_ENDS, _BONE_ENDS = np.array(LIMBS), np.array(HAND_BONES)
+_JOINT_COLOURS = np.array(COLOURS, np.float64)
+_LIMB_COLOURS = np.floor(_JOINT_COLOURS[: len(LIMBS)] * LIMB_SHADE)
+_HAND_COLOURS = np.array([*(np.array(BONE_COLOURS) * 255), HAND_COLOUR], np.float32)  # bones, then all points
+_FACE_COLOUR = np.array([FACE_COLOUR], np.float64)
 
 
 def draw(people: Float[np.ndarray, "P J 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
@@ -54,18 +56,15 @@ def draw(people: Float[np.ndarray, "P J 3"], size: tuple[int, int]) -> UInt8[np.
     """
     if people.shape[1] not in (BODY_POINTS, WHOLE_BODY_POINTS):
         raise ValueError(f"people have {BODY_POINTS} or {WHOLE_BODY_POINTS} points, not {people.shape[1]}")
-    canvas = np.zeros((3, *size), np.float32)
-    scale = min(size) / 512
-    _draw_bodies(canvas, people[:, :BODY_POINTS], scale)
+    people = people.astype(np.float64)
+    parts = _bodies(people[:, :BODY_POINTS], size)
     if people.shape[1] == WHOLE_BODY_POINTS:
-        details = people.astype(np.float64)
-        for hands in (details[:, LEFT_HAND], details[:, RIGHT_HAND]):
-            _draw_hands(canvas, hands, scale)
-        for face in details[:, FACE]:
-            radius = max(FACE_RADIUS * scale, MIN_DETAIL)
-            raster.discs(canvas, face[face[:, 2] > 0, :2], radius, _FACE_COLOUR)
-    canvas += 0.5  # in place: a second array of this size costs more than the drawing
-    return np.ascontiguousarray(canvas.astype(np.uint8).transpose(1, 2, 0))
+        hands = np.concatenate([people[:, LEFT_HAND], people[:, RIGHT_HAND]])
+        parts += [*_hands(hands, size), _faces(people[:, FACE], size)]
+    # Each part counts its shapes from 0; together they lie over one another in the order of the parts.
+    before = np.cumsum([0, *(len(part.colours) for part in parts)])
+    samples = [part.samples._replace(order=part.samples.order + n) for part, n in zip(parts, before, strict=False)]
+    return raster.paint(samples, np.concatenate([part.colours for part in parts]), size)
 
 
 def fit(
@@ -79,25 +78,42 @@ def fit(
     return fitted
 
 
-def _draw_bodies(canvas: raster.Canvas, people: Float[np.ndarray, "P 17 3"], scale: float) -> None:
-    joints = np.concatenate([people, neck(people)[:, None]], axis=1)[:, OPENPOSE_FROM_COCO].astype(np.float64)
-    half_width = max(HALF_WIDTH * scale, MIN_HALF_WIDTH)
-    bodies = joints.tolist()
-    for (i, j), colour in zip(LIMBS, _LIMB_COLOURS, strict=False):
-        for body in bodies:
-            if body[i][2] > 0 and body[j][2] > 0:
-                raster.ellipse(canvas, body[i], body[j], half_width, colour)
-    for i, colour in enumerate(_JOINT_COLOURS):
-        for body in bodies:
-            if body[i][2] > 0:
-                raster.disc(canvas, body[i], half_width, colour)
+class _Part(NamedTuple):
+    samples: raster.Samples
+    colours: Float[np.ndarray, "N 3"]  # of the shapes by their order
 
 
-def _draw_hands(canvas: raster.Canvas, hands: Float[np.ndarray, "P 21 3"], scale: float) -> None:
+def _bodies(people: Float[np.ndarray, "P 17 3"], size: tuple[int, int]) -> list[_Part]:
+    """Limbs and joints: everybody's first, everybody's second, ..."""
+    joints = np.concatenate([people, neck(people)[:, None]], axis=1)[:, OPENPOSE_FROM_COCO].transpose(1, 0, 2)
+    half_width = max(HALF_WIDTH * min(size) / 512, MIN_HALF_WIDTH)
+    a, b = joints[_LIMB_ENDS[:, 0]], joints[_LIMB_ENDS[:, 1]]
+    limb, person = np.nonzero((a[..., 2] > 0) & (b[..., 2] > 0))
+    limbs = raster.ellipses(a[limb, person, :2], b[limb, person, :2], half_width, limb * len(people) + person, size)
+    joint, person = np.nonzero(joints[..., 2] > 0)
+    dots = raster.discs(joints[joint, person, :2], half_width, joint * len(people) + person, size)
+    return [
+        _Part(samples, np.repeat(colours, len(people), axis=0))
+        for samples, colours in ((limbs, _LIMB_COLOURS), (dots, _JOINT_COLOURS))
+    ]
+
+
+def _hands(hands: Float[np.ndarray, "H 21 3"], size: tuple[int, int]) -> list[_Part]:
+    """One hand after the other, its bones below its points."""
+    scale = min(size) / 512
     half_width, radius = max(BONE_HALF_WIDTH * scale, MIN_DETAIL), max(HAND_RADIUS * scale, MIN_DETAIL)
-    for hand in hands:
-        points, present = hand.tolist(), hand[:, 2] > 0
-        for (i, j), colour in zip(HAND_BONES, _BONE_COLOURS, strict=True):
-            if present[i] and present[j]:
-                raster.line(canvas, points[i], points[j], half_width, colour)
-        raster.discs(canvas, hand[present, :2], radius, _HAND_COLOUR)
+    shapes = len(HAND_BONES) + 1
+    a, b = hands[:, _BONE_ENDS[:, 0]], hands[:, _BONE_ENDS[:, 1]]
+    hand, bone = np.nonzero((a[..., 2] > 0) & (b[..., 2] > 0))
+    bones = raster.lines(a[hand, bone, :2], b[hand, bone, :2], half_width, hand * shapes + bone, size)
+    hand, point = np.nonzero(hands[..., 2] > 0)
+    # The points of a hand are of one colour, so that their order shows nowhere, but a pixel may lie under two of them.
+    dots = raster.discs(hands[hand, point, :2], radius, hand * shapes + len(HAND_BONES), size)
+    colours = np.tile(_HAND_COLOURS, (len(hands), 1))
+    return [_Part(raster.joined([bones, dots]), colours)]
+
+
+def _faces(faces: Float[np.ndarray, "P 68 3"], size: tuple[int, int]) -> _Part:
+    radius = max(FACE_RADIUS * min(size) / 512, MIN_DETAIL)
+    dots = faces[faces[..., 2] > 0, :2]
+    return _Part(raster.discs(dots, radius, np.zeros(len(dots), np.int64), size), _FACE_COLOUR)

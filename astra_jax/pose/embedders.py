@@ -41,7 +41,7 @@ def restore_embedder(kind: str, saved: Path, bank: Path, given: TextEmbedder | N
         if kind not in LOADERS:
             raise UserError(
                 f"the pose bank {bank} was made with the embedder {kind[:40]!r}: give the folder of its text "
-                "encoder (--embedder, or embedder= from Python)"
+                "encoder (--embedder, with sample.py --pose_embedder; embedder= or pose_embedder= from Python)"
             )
         return LOADERS[kind](saved)
     if given.kind != kind:

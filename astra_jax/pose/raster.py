@@ -1,106 +1,180 @@
-"""Anti-aliased ellipses, lines and discs on a floating-point canvas.
+"""Anti-aliased ellipses, lines and discs of many colours in one picture, all of a kind at once.
 
-Pixel i is centred on i. A shape covers a pixel by 0.5 minus the pixel's signed distance to its edge, within 0..1, and
-is blended over what is there. What lies beyond the canvas is cut off. The canvas has its colours first: with them last,
-NumPy's innermost loop would be three numbers long.
+Pixel i is centred on i. A shape covers a pixel by 0.5 minus the pixel's signed distance to its edge, within 0..1. Each
+kind of shape gives `Samples`: what its shapes cover, pixel by pixel. `paint` puts all of them together, later shapes
+over earlier ones. What lies beyond the canvas is cut off. The cost is that of the pixels covered, not of the shapes'
+boxes, and a few dozen NumPy calls a picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
 
-Colour = Float[np.ndarray, "3 1 1"]  # 0..255
-Canvas = Float[np.ndarray, "3 H W"]
+_MARGIN = 1.0  # pixels around a shape in which it may still cover something
 
 
-def ellipse(canvas: Canvas, a: Sequence[float], b: Sequence[float], half_width: float, colour: Colour) -> None:
-    """An ellipse from point a to point b (x, y): its ends lie on them, its half-width is the same for every length."""
-    dx, dy = b[0] - a[0], b[1] - a[1]
-    length = (dx * dx + dy * dy) ** 0.5
-    if length < 1e-3:
-        return
-    cos, sin, long, short = dx / length, dy / length, max(length / 2, half_width / 2), half_width
-    reach_x = ((long * cos) ** 2 + (short * sin) ** 2) ** 0.5
-    reach_y = ((long * sin) ** 2 + (short * cos) ** 2) ** 0.5
-    part = _window(canvas, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2, reach_x, reach_y)
-    if part is None:
-        return
-    window, xs, ys = part
+class Samples(NamedTuple):
+    """Pixels covered by shapes, in any order. Shapes of one order must be of one colour."""
+
+    pixel: Int[np.ndarray, "S"]  # row * width + column
+    order: Int[np.ndarray, "S"]  # of the shape: higher ones lie over lower ones
+    coverage: Float[np.ndarray, "S"]  # above 0, at most 1
+
+
+def ellipses(
+    a: Float[np.ndarray, "N 2"],
+    b: Float[np.ndarray, "N 2"],
+    half_width: float,
+    order: Int[np.ndarray, "N"],
+    size: tuple[int, int],
+) -> Samples:
+    """Ellipses from points a to points b (x, y): their ends lie on them, their half-width is the same for any length.
+
+    `size` is the canvas's (height, width). An ellipse without length covers nothing.
+    """
+    kept = np.hypot(*(b - a).T) >= 1e-3
+    bands = _bands(a[kept], b[kept], half_width, order[kept], size)
+    long = np.maximum(bands.half_length, half_width / 2).astype(np.float32)[:, None]
     # Signed distance to an ellipse, first order: k (k - 1) / |gradient|, k the radius in the ellipse's own units.
-    u = xs * (cos / long) + ys * (sin / long)
-    v = xs * (-sin / short) + ys * (cos / short)
-    u2, v2 = u * u, v * v
-    k = np.sqrt(u2 + v2)
-    gradient = np.sqrt(u2 / (long * long) + v2 / (short * short))
-    # The small terms give the centre, where both vanish, the distance -short.
-    _blend(window, (k - 1) * (k + 1e-3) / (gradient + 1e-3 / short), colour)
+    u, v = bands.along / long, bands.across / np.float32(half_width)
+    u *= u
+    v *= v
+    k = np.sqrt(u + v)
+    gradient = np.sqrt(u / (long * long) + v / np.float32(half_width * half_width))
+    # The small terms give the centre, where both vanish, the distance -half_width.
+    return bands.samples((k - 1) * (k + np.float32(1e-3)) / (gradient + np.float32(1e-3 / half_width)))
 
 
-def line(canvas: Canvas, a: Sequence[float], b: Sequence[float], half_width: float, colour: Colour) -> None:
-    """A straight line from a to b (x, y) with round ends."""
-    dx, dy = (b[0] - a[0]) / 2, (b[1] - a[1]) / 2
-    reach_x, reach_y = abs(dx) + half_width, abs(dy) + half_width
-    part = _window(canvas, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2, reach_x, reach_y)
-    if part is None:
-        return
-    window, xs, ys = part
-    # The nearest point of the line, from -1 at a to 1 at b.
-    square = max(dx * dx + dy * dy, 1e-6)
-    nearest = np.minimum(np.maximum(xs * (dx / square) + ys * (dy / square), -1), 1)
-    x, y = xs - nearest * dx, ys - nearest * dy
-    _blend(window, np.sqrt(x * x + y * y) - half_width, colour)
+def lines(
+    a: Float[np.ndarray, "N 2"],
+    b: Float[np.ndarray, "N 2"],
+    half_width: float,
+    order: Int[np.ndarray, "N"],
+    size: tuple[int, int],
+) -> Samples:
+    """Straight lines from points a to points b (x, y) with round ends on a canvas of `size` = (height, width)."""
+    bands = _bands(a, b, half_width, order, size)
+    beyond = np.maximum(np.abs(bands.along) - bands.half_length.astype(np.float32)[:, None], 0)
+    return bands.samples(np.sqrt(beyond * beyond + bands.across * bands.across) - np.float32(half_width))
 
 
-def disc(canvas: Canvas, centre: Sequence[float], radius: float, colour: Colour) -> None:
-    """A disc around the point `centre` (x, y)."""
-    part = _window(canvas, centre[0], centre[1], radius, radius)
-    if part is None:
-        return
-    window, xs, ys = part
-    _blend(window, np.sqrt(xs * xs + ys * ys) - radius, colour)
-
-
-def discs(canvas: Canvas, centres: Float[np.ndarray, "N 2"], radius: float, colour: Colour) -> None:
-    """Discs of one colour, all at once: the picture of `disc` one after the other, at a fraction of its cost."""
-    _, height, width = canvas.shape
-    size = np.array([width, height])
-    centres = centres[((centres > -radius - 1) & (centres < size + radius)).all(axis=1)]
-    if len(centres) == 0:
-        return
+def discs(
+    centres: Float[np.ndarray, "N 2"], radius: float, order: Int[np.ndarray, "N"], size: tuple[int, int]
+) -> Samples:
+    """Discs around points (x, y) on a canvas of `size` = (height, width)."""
+    height, width = size
+    kept = ((centres > -radius - 1) & (centres < np.array([width, height]) + radius)).all(axis=1)
+    centres, order = centres[kept], order[kept]
     first = np.floor(centres - radius - 0.5).astype(np.int64)
-    steps = np.arange(int(2 * radius + 3))
-    places = first[:, :, None] + steps  # N, x or y, step
-    squares = (places - centres[:, :, None]) ** 2
-    distance = np.sqrt(squares[:, 1, :, None] + squares[:, 0, None, :]) - radius
-    uncovered = 1 - np.minimum(np.maximum(0.5 - distance, 0), 1)
-    # All discs fall into one window with a margin as wide as a disc, so that those on its edge need no cutting.
-    low = first.min(axis=0)
-    columns, rows = first.max(axis=0) - low + len(steps)
-    flat = (places[:, 1, :, None] - low[1]) * columns + (places[:, 0, None, :] - low[0])
-    left_over = np.ones(rows * columns)
-    np.multiply.at(left_over, flat.ravel(), uncovered.ravel())
-    x0, y0 = np.maximum(low, 0)
-    x1, y1 = np.minimum(low + [columns, rows], size)
-    left_over = left_over.reshape(rows, columns)[y0 - low[1] : y1 - low[1], x0 - low[0] : x1 - low[0]]
-    window = canvas[:, y0:y1, x0:x1]
-    window += (colour - window) * (1 - left_over.astype(np.float32))
+    places = first[:, :, None] + np.arange(int(2 * radius + 3))  # N, x or y, step
+    squares = ((places - centres[:, :, None]) ** 2).astype(np.float32)
+    coverage = (radius + 0.5) - np.sqrt(squares[:, 1, :, None] + squares[:, 0, None, :])
+    inside = (places >= 0) & (places < np.array([width, height])[:, None])
+    covered = np.nonzero((coverage > 0) & inside[:, 1, :, None] & inside[:, 0, None, :])
+    shape, row, column = covered
+    pixel = places[shape, 1, row] * width + places[shape, 0, column]
+    return Samples(pixel, order[shape], np.minimum(coverage[covered], 1))
 
 
-def _window(canvas: Canvas, x: float, y: float, reach_x: float, reach_y: float) -> tuple | None:
-    """The part of the canvas within reach of (x, y) and its pixels' offsets from there; None where there is none."""
-    _, height, width = canvas.shape
-    left, right = max(int(x - reach_x - 1), 0), min(int(x + reach_x + 2), width - 1)
-    top, bottom = max(int(y - reach_y - 1), 0), min(int(y + reach_y + 2), height - 1)
-    if right < left or bottom < top:
-        return None
-    xs = np.arange(left - x, right + 0.5 - x, dtype=np.float32)
-    ys = np.arange(top - y, bottom + 0.5 - y, dtype=np.float32)
-    return canvas[:, top : bottom + 1, left : right + 1], xs[None, : right - left + 1], ys[: bottom - top + 1, None]
+def joined(parts: Sequence[Samples]) -> Samples:
+    """All samples together."""
+    if not parts:
+        return Samples(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    return Samples(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def _blend(window: np.ndarray, distance: np.ndarray, colour: np.ndarray) -> None:
-    coverage = np.minimum(np.maximum(0.5 - distance, 0), 1)
-    window += (colour - window) * coverage
+def paint(
+    parts: Sequence[Samples], colours: Float[np.ndarray, "N 3"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The picture of all shapes on black, `colours` (0..255) being those of the shapes by their order."""
+    height, width = size
+    picture = np.zeros((height * width, 3), np.uint8)
+    pixel, order, coverage = joined(parts)
+    # The highest shape that covers a pixel whole hides what is below it; for most pixels that is all there is to do.
+    whole = coverage == 1
+    top = np.full(height * width, -1, np.int64)
+    np.maximum.at(top, pixel[whole], order[whole])
+    hidden = order < top[pixel]
+    shown = pixel[whole & ~hidden]
+    picture[shown] = colours[top[shown]] + 0.5
+    edge = np.flatnonzero(~whole & ~hidden)
+    if len(edge):
+        edge = edge[np.argsort(pixel[edge] * (order.max() + 1) + order[edge])]
+        pixel, order, coverage = pixel[edge], order[edge], coverage[edge].astype(np.float64)
+        starts = np.flatnonzero(np.diff(pixel, prepend=-1))
+        last = np.append(starts[1:], len(pixel)) - 1
+        # The shapes above a sample leave to see of it the product of what each of them leaves.
+        left = np.cumsum(np.log(1 - coverage))
+        below = left[starts] - np.log(1 - coverage[starts])
+        weight = coverage * np.exp(np.repeat(left[last], last - starts + 1) - left)
+        over = np.add.reduceat(weight[:, None] * colours[order], starts)
+        touched = pixel[starts]
+        picture[touched] = picture[touched] * np.exp(left[last] - below)[:, None] + over + 0.5
+    return picture.reshape(height, width, 3)
+
+
+class _Bands(NamedTuple):
+    """Pixels around slim shapes: a line of K pixels across each of them at every step along the axis it lies nearer to.
+
+    `along` and `across` are a pixel's place in its shape's own frame, in pixels from the shape's middle.
+    """
+
+    along: Float[np.ndarray, "C K"]
+    across: Float[np.ndarray, "C K"]
+    half_length: Float[np.ndarray, "C"]
+    pixel: Int[np.ndarray, "C K"]
+    inside: np.ndarray
+    order: Int[np.ndarray, "C"]
+
+    def samples(self, distance: Float[np.ndarray, "C K"]) -> Samples:
+        """What the shapes cover, given every pixel's signed distance to its shape's edge."""
+        coverage = np.float32(0.5) - distance
+        covered = np.nonzero((coverage > 0) & self.inside)
+        return Samples(self.pixel[covered], self.order[covered[0]], np.minimum(coverage[covered], 1))
+
+
+def _bands(
+    a: Float[np.ndarray, "N 2"],
+    b: Float[np.ndarray, "N 2"],
+    half_width: float,
+    order: Int[np.ndarray, "N"],
+    size: tuple[int, int],
+) -> _Bands:
+    height, width = size
+    middle, half = (a + b) / 2, (b - a) / 2
+    steep = np.abs(half[:, 1]) > np.abs(half[:, 0])
+    middle[steep], half[steep] = middle[steep, ::-1], half[steep, ::-1]  # x is now the axis it lies nearer to
+    half_length = np.hypot(*half.T)
+    cos, sin = (half / np.maximum(half_length, 1e-9)[:, None]).T
+    cos = np.where(half_length > 0, cos, 1.0)
+    reach = np.abs(half[:, 0]) + half_width + _MARGIN
+    across = 2**0.5 * (half_width + _MARGIN)  # the band's half-width along y, at most 45 degrees from upright
+    end = np.where(steep, height, width)
+    first = np.maximum(np.ceil(middle[:, 0] - reach), 0).astype(np.int64)
+    steps = np.maximum(np.minimum(np.floor(middle[:, 0] + reach) + 1, end).astype(np.int64) - first, 0)
+    of = np.repeat(np.arange(len(a)), steps)
+    x = np.arange(len(of)) - np.repeat(np.cumsum(steps) - steps, steps) + first[of]
+    cos, sin, middle, steep = cos[of], sin[of], middle[of], steep[of]
+    dx = x - middle[:, 0]
+    y = np.ceil(middle[:, 1] + dx * sin / cos - across).astype(np.int64)
+    dy = y - middle[:, 1]
+    k = np.arange(int(2 * across) + 1)
+    u, v = dx * cos + dy * sin, dy * cos - dx * sin
+    row, column = np.where(steep, x, y), np.where(steep, y, x)
+    low, stop = -y, np.where(steep, width, height) - y
+    return _Bands(
+        along=_grid(u, sin, k),
+        across=_grid(v, cos, k),
+        half_length=half_length[of],
+        pixel=(row * width + column)[:, None] + np.where(steep, 1, width)[:, None] * k,
+        inside=(k >= low[:, None]) & (k < stop[:, None]),
+        order=order[of],
+    )
+
+
+def _grid(start: np.ndarray, step: np.ndarray, k: np.ndarray) -> Float[np.ndarray, "C K"]:
+    return start.astype(np.float32)[:, None] + step.astype(np.float32)[:, None] * k.astype(np.float32)

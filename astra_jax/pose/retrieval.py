@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,12 +12,13 @@ from absl import logging
 from jaxtyping import Float
 
 from astra_jax.errors import UserError
-from astra_jax.pose.action_text import action_text
 from astra_jax.pose.caption_vectors import caption_vectors
 from astra_jax.pose.clauses import Clause, clauses
 from astra_jax.pose.composition import compose
 from astra_jax.pose.database import Partition, PoseBank
 from astra_jax.pose.drawing import fit
+from astra_jax.pose.embedders import BUILT_IN
+from astra_jax.pose.known_words import stems, unknown
 
 # The paper gives no ranking; these weights are our decision. The aspect ratio matters because a scene that does not
 # fit leaves its people small.
@@ -29,7 +29,6 @@ SAMPLED = 5  # with a seed, the first result is drawn from this many
 TEMPERATURE = 0.05
 # How much nearer the entries of a prompt's parts must be than the nearest whole scene before they are put together.
 COMPOSE_MARGIN = 0.05
-_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,8 +99,9 @@ class Retriever:
         `COMPOSE_MARGIN` of similarity. If none fits, or none has so many people, the parts' entries are put side by
         side (`compose`): the j-th best of every part makes the j-th result, and whole scenes come after them.
 
-        A prompt that shares no word with the bank (another language, nothing but people) is answered by quality and
-        aspect ratio alone, with a warning.
+        A prompt in another language, without an action or with none the bank's captions know (`known_words.unknown`) is
+        answered by quality and aspect ratio alone, with a warning; in a bank of a text encoder by the encoder, with a
+        warning.
 
         Args:
           prompts: any English text; identity in it is ignored.
@@ -160,11 +160,13 @@ class Retriever:
             partition = self.bank.partition(count)
             chosen = [i for i, n in enumerate(people) if n == count]
             for i in chosen:
-                if self._is_foreign(texts[i]) or not vectors[i].any():
-                    logging.warning(
-                        "no caption of the pose bank shares a word with %r: any pose of %d people", texts[i], count
-                    )
+                why = unknown(texts[i], self._words)
+                if not vectors[i].any() or why and self.bank.embedder.kind == BUILT_IN:
+                    why = why or "tells the embedder nothing"
+                    logging.warning("the prompt %r %s: any pose with %d people is taken", texts[i], why, count)
                     vectors[i] = 0
+                elif why:  # a text encoder may know other words and languages than the captions'
+                    logging.warning("the prompt %r %s: the text encoder alone chooses its pose", texts[i], why)
             for i, near in zip(chosen, partition.search(vectors[chosen], max(k, CANDIDATES)), strict=True):
                 near = [row for row in near if threshold is None or row[0] >= threshold]
                 results[i] = self._rank(partition, vectors[i], near, canvas, seed)
@@ -214,14 +216,8 @@ class Retriever:
 
     @functools.cached_property
     def _words(self) -> frozenset[str]:
-        """Beginnings of the words of all captions."""
-        return frozenset(
-            word[:3] for entry in self.bank.entries for text in entry.captions for word in _WORD.findall(text.lower())
-        )
-
-    def _is_foreign(self, text: str) -> bool:
-        said = set(_WORD.findall(action_text(text))) - {"person", "people"}
-        return not any(word[:3] in self._words for word in said)
+        """Stems of the words of all captions."""
+        return frozenset().union(*(stems(text) for entry in self.bank.entries for text in entry.captions))
 
 
 def similarity(

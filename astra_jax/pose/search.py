@@ -40,8 +40,8 @@ def _search(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{name} must be within 16 to 4096 pixels, not {getattr(arguments, name)}")
     people = count_people(arguments.prompt) if arguments.people is None else arguments.people
     if not people:
-        said = "no people" if people == 0 else "people but not how many"
-        raise UserError(f"the prompt speaks of {said}: say how many, or give --people")
+        said = "names no people in English words" if people == 0 else "speaks of people but not how many"
+        raise UserError(f"the prompt {said}: say how many, or give --people")
     bank = PoseBank.load(arguments.bank, arguments.backend, open_embedder(arguments.embedder))
     print(bank.describe(), file=sys.stderr)
     canvas = (arguments.height, arguments.width)

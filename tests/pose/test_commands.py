@@ -177,7 +177,7 @@ def test_a_full_disk_is_told_and_costs_nothing(coco):
     ("arguments", "message"),
     [
         (["search", "people dancing", "--bank", "BANK"], "speaks of people but not how many"),
-        (["search", "a red bag", "--bank", "BANK"], "speaks of no people"),
+        (["search", "a red bag", "--bank", "BANK"], "names no people in English words: say how many"),
         (["search", "a man", "--bank", "BANK", "--height", "8"], "--height must be within 16 to 4096"),
         (["search", "five men dancing", "--bank", "BANK"], "no scene with 5 people: 2 is its maximum"),
         (["search", "a man", "--bank", "BANK", "--k", "0"], "must be positive"),

@@ -11,10 +11,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from astra_jax.config import BertConfig, ClipTextConfig, T5Config
 from astra_jax.errors import UserError
+from astra_jax.inputs.requests import Request
 from astra_jax.models.bert import BertEncoder
 from astra_jax.models.clip import ClipTextEncoder
 from astra_jax.models.t5 import T5Encoder
 from astra_jax.params import flatten, unflatten
+from astra_jax.pipeline import AstraPipeline
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.embedders import open_embedder
 from astra_jax.pose.embedding import TextEmbedder
@@ -94,6 +96,22 @@ def by_hand(kind, text):
     features = np.asarray(jax.jit(encoder.apply)({"params": params}, jnp.array([ids])))[0]
     mean = features if kind == "clip" else features.mean(axis=0)
     return mean / np.linalg.norm(mean)
+
+
+def test_the_pipeline_reads_a_bank_of_an_encoder(pretrained, tmp_path, entries):
+    folder, bank = write(tmp_path / "encoder", "bert"), tmp_path / "bank"
+    PoseBank.build(entries, open_embedder(str(folder)), "exact").save(bank)
+    pipe = AstraPipeline.from_pretrained(pretrained, bank, folder)
+    ready = pipe.prepare(Request("a man sitting"))
+    assert pipe.bank.embedder.kind == "bert"
+    assert ready.retrieved.people.shape == (1, 17, 3)
+    with pytest.raises(UserError, match="made with the embedder 'bert': give the folder .*--pose_embedder"):
+        AstraPipeline.from_pretrained(pretrained, bank)
+    with pytest.raises(UserError, match="was built with other weights"):
+        AstraPipeline.from_pretrained(pretrained, bank, write(tmp_path / "other", "bert", seed=1))
+    PoseBank.build(entries, backend="exact").save(bank)
+    with pytest.raises(UserError, match="'tfidf', not 'bert'"):
+        AstraPipeline.from_pretrained(pretrained, bank, folder)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
