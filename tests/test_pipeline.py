@@ -14,6 +14,8 @@ from astra_jax.inputs.requests import Request, SubjectRequest
 from astra_jax.inputs.transforms import stack
 from astra_jax.models.astra import PATCH, unpatchify
 from astra_jax.pipeline import AstraPipeline, people_asked_for
+from astra_jax.pose.database import PoseBank, PoseEntry
+from astra_jax.pose.drawing import draw
 
 BANK = pathlib.Path("data/pose_library/bank")
 
@@ -28,6 +30,17 @@ def photo(tmp_path_factory):
     path = tmp_path_factory.mktemp("photos") / "man.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3)).astype(np.uint8)).save(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def whole_bank(tmp_path_factory):
+    """A bank with one scene, a person with hands and a face."""
+    points = np.random.default_rng(0).uniform(20, 80, (1, 133, 2))
+    people = np.concatenate([points, np.full((1, 133, 1), 2)], axis=-1)
+    entry = PoseEntry("whole", people.astype(np.float32), 100, 100, ("a man waving hello",))
+    folder = tmp_path_factory.mktemp("whole") / "bank"
+    PoseBank.build([entry], backend="exact").save(folder)
+    return folder
 
 
 def request_of(photo, **fields):
@@ -134,6 +147,15 @@ def test_poses_from_files(pipe, photo, tmp_path):
 def test_number_of_people(prompt, phrases, people, expected):
     subjects = tuple(SubjectRequest(phrase, pathlib.Path("x.png")) for phrase in phrases)
     assert people_asked_for(Request(prompt, subjects, people=people)) == expected
+
+
+def test_hands_of_the_bank_are_drawn(pipe, whole_bank):
+    pipe = AstraPipeline(pipe.config, pipe.params, pipe.tokenizer, PoseBank.load(whole_bank))
+    ready = pipe.prepare(Request("a man waving hello"), (128, 128))
+    people = ready.retrieved.people
+    assert people.shape == (1, 133, 3)
+    np.testing.assert_array_equal(ready.skeleton, draw(people, (128, 128)))
+    assert (ready.skeleton != draw(people[:, :17], (128, 128))).any()
 
 
 def test_no_people_no_pose_and_a_note(pipe, photo):

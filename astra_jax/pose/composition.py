@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from astra_jax.pose.skeleton import boxes, left_to_right
+from astra_jax.pose.skeleton import WHOLE_BODY_POINTS, boxes, left_to_right, with_details
 
 # Lengths as a fraction of the height of a standing person (Drillis and Contini, 1966, in Winter, "Biomechanics and
 # Motor Control of Human Movement"): shoulder to hip, hip to knee, knee to ankle, shoulder to elbow, elbow to wrist.
@@ -51,12 +51,12 @@ def compose(groups: Sequence[Float[np.ndarray, "_ _ 3"]], canvas: tuple[int, int
     Each group is scaled as a whole, so that its mean `height_standing` is that of the others, and stands on the common
     ground by its lowest ankle (by where its feet would be, if no ankle is present). Boxes of neighbouring groups are
     `GAP` apart; if that makes the composition wider than the canvas, they move together, by at most `MAX_OVERLAP` of
-    the narrower one. The whole is fitted into the canvas, centred. People come from left to right by neck.
-
-    Groups have 17 joints or 133 points; beside whole bodies, bodies have feet, faces and hands that are absent.
+    the narrower one. The whole is fitted into the canvas, centred. People come from left to right by neck. They have 17
+    joints, or 133 points if any group has: those of the others are absent.
     """
-    points = max(group.shape[1] for group in groups)
-    placed = [_standing(_widened(np.asarray(group, np.float64), points)) for group in groups]
+    if any(group.shape[1] == WHOLE_BODY_POINTS for group in groups):
+        groups = [with_details(group) for group in groups]
+    placed = [_standing(np.asarray(group, np.float64)) for group in groups]
     spans = [_box(group) for group in placed]
     widths = np.array([right - left for left, _, right, _ in spans])
     tall = max(bottom for *_, bottom in spans) - min(top for _, top, *_ in spans)
@@ -73,10 +73,6 @@ def compose(groups: Sequence[Float[np.ndarray, "_ _ 3"]], canvas: tuple[int, int
     people[..., :2] = (people[..., :2] - middle) * scale + np.array([canvas[1], canvas[0]]) / 2
     people = people.astype(np.float32)
     return people[left_to_right(people)]
-
-
-def _widened(group: Float[np.ndarray, "P J 3"], points: int) -> Float[np.ndarray, "P K 3"]:
-    return np.pad(group, [(0, 0), (0, points - group.shape[1]), (0, 0)])
 
 
 def _standing(group: Float[np.ndarray, "P J 3"]) -> Float[np.ndarray, "P J 3"]:

@@ -17,7 +17,8 @@ from astra_jax.pose.retrieval import Retrieved
 
 _LINE, _LINES, _GAP, _CHARACTER = 13, 5, 6, 6.2  # pixels a line, lines of text, gap, pixels a character
 _COLUMNS, _CANVAS = 6, (192, 192)
-Picture, Page = UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "h w 3"]
+Picture = UInt8[np.ndarray, "H W 3"]
+Page = UInt8[np.ndarray, "h w 3"]
 _Cell = tuple[Picture, tuple[str, str], str]  # skeleton, two lines, caption
 
 

@@ -52,6 +52,11 @@ def check_people(people: np.ndarray, what: str, points: tuple[int, ...] = (BODY_
     return people
 
 
+def with_details(people: Float[np.ndarray, "P J 3"]) -> Float[np.ndarray, "P 133 3"]:
+    """People with 133 points each; the feet, faces and hands of those with 17 are absent (zeros)."""
+    return np.pad(people, ((0, 0), (0, WHOLE_BODY_POINTS - people.shape[1]), (0, 0)))
+
+
 def neck(people: Float[np.ndarray, "P J 3"]) -> Float[np.ndarray, "P 3"]:
     """The OpenPose neck: the middle of the shoulders. v is the smaller of theirs, so 0 unless both are present."""
     shoulders = people[:, [LEFT_SHOULDER, RIGHT_SHOULDER]]

@@ -75,6 +75,20 @@ def test_a_group_keeps_its_own_proportions():
     assert heights[:2].mean() == pytest.approx(heights[2], rel=1e-4)
 
 
+def test_hands_beside_bodies_without(make_people, make_whole_people):
+    people = compose([make_people(1), make_whole_people(1), make_people(1)], (200, 400))
+    assert people.shape == (3, 133, 3)
+    np.testing.assert_array_equal((people[:, 17:, 2] > 0).all(axis=1), [False, True, False])
+    assert (people[[0, 2], 17:, 2] == 0).all()
+    seen = people[people[..., 2] > 0]
+    assert (seen[:, :2] >= 0).all()
+    assert (seen[:, :2] <= [400, 200]).all()
+    # Wrist and hand have moved together.
+    before = make_whole_people(1)[0]
+    scale = np.ptp(people[1, 91:112, 0]) / np.ptp(before[91:112, 0])
+    np.testing.assert_allclose(people[1, 91, :2] - people[1, 9, :2], scale * (before[91] - before[9])[:2], atol=0.05)
+
+
 def test_one_group_is_fitted_alone():
     people = compose([upright(100)[None]], (100, 100))
     assert people[0, ANKLE, 1] == pytest.approx(100 - 77.9 * MARGIN / 0.779 / (1 + 2 * MARGIN), abs=0.1)

@@ -132,6 +132,18 @@ def test_more_people_than_any_scene_has_can_be_composed(retriever):
     assert (np.diff(found[0].people[:, 5:7, 0].mean(axis=1)) > 0).all()
 
 
+def test_hands_of_the_bank_are_retrieved(make_entry, make_whole_people):
+    whole = make_entry("hug", people=make_whole_people(2))
+    retriever = Retriever(PoseBank.build([make_entry("wave"), make_entry("sit", people=make_whole_people(1)), whole]))
+    (scene, composed) = retriever.retrieve(
+        ["two men hugging each other", "a man waving hello and a boy sitting on a bench"], [2, 2], (50, 50)
+    )
+    np.testing.assert_allclose(scene[0].people[..., :2], whole.people[..., :2] / 2, rtol=1e-5)
+    assert composed[0].parts == ("wave-0", "sit-0")
+    assert composed[0].people.shape == (2, 133, 3)
+    np.testing.assert_array_equal((composed[0].people[:, 17:, 2] > 0).all(axis=1), [False, True])
+
+
 def test_a_whole_scene_that_fits_is_not_composed(make_entry):
     pair = make_entry("hug", captions=("a man waving hello and a boy sitting on a bench",), id="pair")
     retriever = Retriever(PoseBank.build([make_entry("wave"), make_entry("sit"), pair]))
