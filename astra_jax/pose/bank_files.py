@@ -227,7 +227,8 @@ def _verified(folder: Path) -> tuple[dict[str, Any], Path, tuple[PoseEntry, ...]
 def _entries(folder: Path) -> tuple[PoseEntry, ...]:
     names = ("joints", "details", "people", "whole", "size", "quality", "complexity")
     joints, details, people, whole, size, *scores = read_arrays(folder / "poses.npz", names, MAX_BANK_BYTES)
-    lines = (folder / "entries.jsonl").read_text(encoding="utf-8").splitlines()
+    with (folder / "entries.jsonl").open(encoding="utf-8") as file:
+        lines = list(file)  # not splitlines(), which would also split at U+2028 and others that JSON leaves as they are
     shapes = [array.shape for array in (people, whole, *scores, size)]
     if shapes != [(len(lines),)] * 4 + [(len(lines), 2)] or people.min(initial=1) < 1 or whole.dtype != bool:
         raise ValueError(f"{len(lines)} entries and arrays of shapes {shapes}")

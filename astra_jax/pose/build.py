@@ -95,7 +95,7 @@ def _save(
     bank: PoseBank, entries: Sequence[PoseEntry], report: Report, folder: Path, arguments: argparse.Namespace
 ) -> None:
     files = {name: str(getattr(arguments, name)) for name in ("keypoints", "captions", "actions", "exclude")}
-    row = {"seen": report.seen, "dropped": dict(report.dropped), "kept": report.kept, "taken": len(entries)}
+    row = dataclasses.asdict(report) | {"dropped": dict(report.dropped), "taken": len(entries)}
     told = {name: Path(path).name for name, path in files.items() if getattr(arguments, name)}
     dataclasses.replace(bank, curation=(*bank.curation, told | row)).save(folder)
     print(f"{folder}: {bank.describe()}")

@@ -13,7 +13,7 @@ import numpy as np
 from astra_jax.errors import UserError
 from astra_jax.pose.files import read_arrays, read_json
 from astra_jax.pose.pictures import Picture
-from astra_jax.pose.skeleton import MAX_SIDE
+from astra_jax.pose.skeleton import MAX_COORDINATE, MAX_SIDE
 
 MAX_BYTES = 2**30  # person_keypoints_train2017.json has a quarter of it
 
@@ -85,6 +85,8 @@ def _json_rows(tree: Any, path: Path) -> _Rows:
     sizes: dict[int, tuple[int, int]] = {}
     for image in _list(tree, "images", path):
         try:
+            if isinstance(image["id"], bool) or not isinstance(image["id"], int):
+                raise UserError(f"{path} has an image whose id is no whole number")
             if image["id"] in sizes:
                 raise UserError(f"{path} has the image {image['id']} twice")
             sizes[image["id"]] = (int(image["width"]), int(image["height"]))
@@ -123,7 +125,8 @@ def _json_rows(tree: Any, path: Path) -> _Rows:
 
 def _pictures(path: Path, people: _Rows, photos: dict[str, tuple[str, str]]) -> list[Picture]:
     ids, numbers, sizes, boxes, joints, crowd = people
-    joints, boxes = joints.astype(np.float32), boxes.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told below
+        joints, boxes = joints.astype(np.float32), boxes.astype(np.float32)
     order = np.argsort(ids, kind="stable")
     starts = np.flatnonzero(np.diff(ids[order], prepend=ids[order[:1]] - 1)) if len(ids) else []
     pictures = []
@@ -133,6 +136,8 @@ def _pictures(path: Path, people: _Rows, photos: dict[str, tuple[str, str]]) -> 
             raise UserError(f"{path}: image {name} has the size {width} x {height}: it must be positive")
         if not (np.isfinite(joints[rows]).all() and np.isfinite(boxes[rows]).all()):
             raise UserError(f"{path}: image {name} has a joint or box that is not finite")
+        if np.abs(boxes[rows]).max() > MAX_COORDINATE:
+            raise UserError(f"{path}: image {name} has a box that lies outside of any picture")
         if (boxes[rows, 2:] < 0).any():
             raise UserError(f"{path}: image {name} has a box of negative width or height")
         if not np.isin(joints[rows][..., 2], (0, 1, 2)).all():
@@ -157,16 +162,21 @@ def _pictures(path: Path, people: _Rows, photos: dict[str, tuple[str, str]]) -> 
 def _photos(tree: Any) -> dict[str, tuple[str, str]]:
     """Picture id -> (address, licence's name), as far as a COCO file tells them."""
     licences = {}
-    for licence in tree.get("licenses") or []:
+    for licence in _rows(tree, "licenses"):
         if isinstance(licence, dict) and isinstance(licence.get("name"), str):
             licences[str(licence.get("id"))] = licence["name"]
     photos = {}
-    for image in tree.get("images") or []:
+    for image in _rows(tree, "images"):
         if isinstance(image, dict) and "id" in image:
-            address = image.get("coco_url")
-            licence = licences.get(str(image.get("license")), "")
-            photos[str(image["id"])] = (address if isinstance(address, str) else "", licence)
+            addresses = [image.get(name) for name in ("coco_url", "flickr_url")]
+            address = next((text for text in addresses if isinstance(text, str) and text), "")
+            photos[str(image["id"])] = (address, licences.get(str(image.get("license")), ""))
     return photos
+
+
+def _rows(tree: dict[str, Any], name: str) -> list[Any]:
+    """A list that need not be there."""
+    return tree[name] if isinstance(tree.get(name), list) else []
 
 
 def _list(tree: Any, name: str, path: Path) -> list[Any]:

@@ -41,10 +41,15 @@ class Report:
     seen: int
     kept: int
     dropped: Mapping[str, int]
+    verbs: int = 0  # pictures with a caption of verbs, among those that came
+    unknown: int = 0  # ids to be held out that no picture has
 
     def __str__(self) -> str:
-        lines = [f"{count:8d} dropped: {rule}" for rule, count in self.dropped.items()]
-        return "\n".join([f"{self.seen:8d} pictures", *lines, f"{self.kept:8d} kept"])
+        lines = [f"{self.seen:8d} pictures"]
+        lines += [f"{self.verbs:8d} of them with verbs"] if self.verbs else []
+        lines += [f"{count:8d} dropped: {rule}" for rule, count in self.dropped.items()]
+        lines += [f"{self.unknown:8d} ids to be held out are of no picture here"] if self.unknown else []
+        return "\n".join([*lines, f"{self.kept:8d} kept"])
 
 
 def curate(
@@ -68,9 +73,12 @@ def curate(
       known: entries that are in the bank already; what is a near-duplicate of them is dropped.
     """
     slug = "-".join(source.lower().split())
-    entries, dropped, seen = [], collections.Counter(dict.fromkeys([_HELD_OUT, *_RULES, _DUPLICATE], 0)), 0
+    entries, dropped = [], collections.Counter(dict.fromkeys([_HELD_OUT, *_RULES, _DUPLICATE], 0))
+    seen, verbs, unknown = 0, 0, set(held_out)
     for picture in pictures:
         seen += 1
+        verbs += bool(picture.verbs)
+        unknown.discard(picture.id)
         rule = next((name for name, drops in _RULES.items() if drops(picture)), None)
         if picture.id in held_out:
             rule = _HELD_OUT
@@ -95,7 +103,7 @@ def curate(
     same = near_duplicates([entry.people for entry in (*known, *entries)], better)[len(known) :]
     dropped[_DUPLICATE] = int(same.sum())
     entries = [entry for entry, drop in zip(entries, same, strict=True) if not drop]
-    return entries, Report(seen, len(entries), dropped)
+    return entries, Report(seen, len(entries), dropped, verbs, len(unknown))
 
 
 def quality(picture: Picture) -> float:
@@ -104,7 +112,9 @@ def quality(picture: Picture) -> float:
 
 
 def _captions(picture: Picture) -> tuple[str, ...]:
-    return tuple(text for text in picture.captions if len(text) <= MAX_TEXT)[:MAX_CAPTIONS]
+    more = (picture.verbs,) if 0 < len(picture.verbs) <= MAX_TEXT else ()
+    texts = [text for text in picture.captions if len(text) <= MAX_TEXT]
+    return (*texts[: MAX_CAPTIONS - len(more)], *more)
 
 
 def _joints(picture: Picture) -> int:

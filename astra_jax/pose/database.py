@@ -45,7 +45,8 @@ class PoseEntry:
       source, licence: provenance.
 
     Raises `UserError` for people that `check_people` refuses, sizes out of range, no captions or too long ones,
-    an empty id, a quality outside 0..1 and a complexity that is negative or not finite.
+    an empty id, texts with a NUL or a lone surrogate, which no file could hold, a quality outside 0..1 and a complexity
+    that is negative or not finite.
     """
 
     id: str
@@ -60,7 +61,7 @@ class PoseEntry:
     licence: str = ""
 
     def __post_init__(self):
-        what = f"pose entry {self.id!r}"
+        what = f"pose entry {self.id[:80]!r}"
         if not self.id or len(self.id) > MAX_TEXT:
             raise UserError(f"{what}: its id must have 1 to {MAX_TEXT} characters")
         people = check_people(self.people, what, (BODY_POINTS, WHOLE_BODY_POINTS))
@@ -70,6 +71,9 @@ class PoseEntry:
             raise UserError(f"{what}: its size {self.height} x {self.width} must be within 1 to {MAX_SIDE} pixels")
         if not 0 < len(self.captions) <= MAX_CAPTIONS or not all(0 < len(c) <= MAX_TEXT for c in self.captions):
             raise UserError(f"{what}: it needs 1 to {MAX_CAPTIONS} captions of 1 to {MAX_TEXT} characters")
+        for text in (self.id, *self.captions, self.action, self.source, self.licence):
+            if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+                raise UserError(f"{what}: it has a text with a NUL or a lone surrogate, {text[:80]!r}: put it right")
         if not 0 <= self.quality <= 1:
             raise UserError(f"{what}: its quality {self.quality} must be between 0 and 1")
         if not (self.complexity >= 0 and math.isfinite(self.complexity)):

@@ -72,7 +72,7 @@ def _picture(line: bytes, where: Path) -> Picture:
     else:
         form = {"images": [{"height": size[0], "width": size[1]}], "annotations": listed}
     people, _ = parse_people(form, where)
-    action, source, licence = texts
+    action, source, licence = (" ".join(text.split()) for text in texts)
     return Picture(
         id=str(name),
         height=size[0],

@@ -21,15 +21,18 @@ from astra_jax.pose.skeleton import boxes
 
 MAX_CAPTION_BYTES = 2**18
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+# EXIF: such a photo is shown, and by OpenPose read, turned by a quarter.
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 
 
 def read_openpose_folder(folder: Path) -> Iterator[Picture]:
     """The pictures of a folder and the folders in it, in the order of their names.
 
-    Raises `UserError` for a folder without such files, a file that `parse_people` refuses, a picture without a size and
-    two files of one picture.
+    Raises `UserError` for a folder without such files, a file that `parse_people` refuses, a picture without a size,
+    two files of one picture and a link that leads out of the folder.
     """
     files = sorted(path for path in folder.rglob("*.json") if path.is_file())
+    root = folder.resolve()
     if not files:
         raise UserError(f"{folder} holds no *.json: give a folder of keypoint files")
     seen: set[str] = set()
@@ -39,6 +42,9 @@ def read_openpose_folder(folder: Path) -> Iterator[Picture]:
         if name in seen:
             raise UserError(f"{folder} has two keypoint files of the picture {name}: leave one")
         seen.add(name)
+        for file in (path, _beside(stem, ".txt"), *(_beside(stem, suffix) for suffix in _PICTURES)):
+            if file.is_symlink() and not file.resolve().is_relative_to(root):
+                raise UserError(f"{file} is a link out of {folder}: put the file itself there")
         people, size = parse_people(read_json(path, MAX_BYTES), path)
         height, width = size or _picture_size(stem, path)
         x0, y0, x1, y1 = boxes(people).T
@@ -77,7 +83,8 @@ def _picture_size(stem: Path, path: Path) -> tuple[int, int]:
         if picture.is_file():
             try:
                 with Image.open(picture) as opened:
-                    return opened.height, opened.width
+                    turned = opened.getexif().get(_ORIENTATION) in _TURNED
+                    return (opened.width, opened.height) if turned else (opened.height, opened.width)
             except (OSError, Image.DecompressionBombError) as error:
                 raise UserError(f"{picture} is no picture ({error})") from error
     raise UserError(f"{path} does not tell its picture's size: add canvas_height and canvas_width, or the picture")

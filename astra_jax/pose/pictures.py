@@ -20,6 +20,7 @@ class Picture:
       crowd: marks annotations of a crowd as a whole.
       numbers: of every person in the source (the annotation's id, or the row): `vcoco.join_actions` finds them by it.
       captions: as they were written; may be empty.
+      verbs: one more caption, of V-COCO's verbs (`vcoco.join_actions`); may be empty.
       action: a short name of what is done; may be empty.
       source, licence: of this picture, where the file tells them.
     """
@@ -32,6 +33,7 @@ class Picture:
     crowd: Bool[np.ndarray, "P"]
     numbers: Int[np.ndarray, "P"]
     captions: tuple[str, ...] = ()
+    verbs: str = ""
     action: str = ""
     source: str = ""
     licence: str = ""

@@ -114,8 +114,14 @@ class ScannIndex:
         return fill_up(np.where(missing, -np.inf, scores).astype(np.float32), rows, k)
 
     def save(self, folder: Path) -> None:
-        """Writes ScaNN's own files and parameters.json."""
-        self._searcher.serialize(str(folder), relative_path=True)  # or a bank that was moved would not load
+        """Writes ScaNN's own files and parameters.json; raises `OSError` where they cannot be written."""
+        try:
+            self._searcher.serialize(str(folder), relative_path=True)  # or a bank that was moved would not load
+        except RuntimeError as error:  # what ScaNN makes of a full disk
+            raise OSError(f"ScaNN cannot write its index ({error})") from error
+        # Its small files ScaNN leaves empty on a full disk, and says nothing.
+        if not all((folder / name).stat().st_size for name in ("scann_config.pb", "scann_assets.pbtxt")):
+            raise OSError("ScaNN cannot write its index (a file of it is empty: is the disk full?)")
         text = json.dumps({**dataclasses.asdict(self.parameters), "trained": self.trained})
         (folder / "parameters.json").write_text(text, encoding="utf-8")
 

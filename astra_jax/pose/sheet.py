@@ -32,12 +32,12 @@ def draw_neighbours(prompt: str, found: Sequence[Retrieved], canvas: tuple[int, 
 
 
 def draw_entries(entries: Sequence[PoseEntry]) -> Page:
-    """Entries in rows, each over its id, complexity, quality and first caption."""
+    """Entries in rows, each over its number of people, id, complexity, quality and first caption."""
     cells = []
     for entry in entries:
         scores = f"complexity {entry.complexity:.2f}  quality {entry.quality:.2f}"
         skeleton = draw(fit(entry.people, (entry.height, entry.width), _CANVAS), _CANVAS)
-        cells.append((skeleton, (entry.id, scores), entry.captions[0]))
+        cells.append((skeleton, (f"people {len(entry.people)}  {entry.id}", scores), entry.captions[0]))
     return _page(f"{len(entries)} entries of the bank", cells, _CANVAS, min(max(len(entries), 1), _COLUMNS))
 
 

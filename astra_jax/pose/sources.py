@@ -43,13 +43,14 @@ def read_ids(path: Path) -> frozenset[str]:
     """Ids of pictures: a JSON list, or a text with one a line. Raises `UserError` for anything else."""
     if path.suffix == ".json":
         ids = read_json(path, MAX_ID_BYTES)
-        if not isinstance(ids, list) or not all(isinstance(name, (int, str)) for name in ids):
+        if not isinstance(ids, list) or any(isinstance(i, bool) or not isinstance(i, (int, str)) for i in ids):
             raise UserError(f"{path} must be a list of ids, or a text with one a line")
         return frozenset(map(str, ids))
     try:
         if path.stat().st_size > MAX_ID_BYTES:
             raise UserError(f"{path} has more than {MAX_ID_BYTES >> 20} MiB: this is no list of ids")
-        return frozenset(path.read_text(encoding="utf-8").split())
+        # The names of a folder's pictures may have blanks: an id is the whole line.
+        return frozenset(line.strip() for line in path.read_text(encoding="utf-8").split("\n") if line.strip())
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
@@ -57,6 +58,7 @@ def read_ids(path: Path) -> frozenset[str]:
 
 
 def _joined(after: list[Picture], before: list[Picture], path: Path, keypoints: Path) -> list[Picture]:
-    if before and not any(len(new.captions) > len(old.captions) for new, old in zip(after, before, strict=True)):
+    told = (new.verbs or len(new.captions) > len(old.captions) for new, old in zip(after, before, strict=True))
+    if before and not any(told):
         raise UserError(f"{path} says nothing of the pictures of {keypoints}: do they belong together?")
     return after

@@ -19,7 +19,8 @@ def read_actions(path: Path) -> dict[Person, tuple[Action, ...]]:
     """What people do, each under both of their numbers; people without an entry are not annotated.
 
     A line has `image_id`, `row` and, for COCO's own JSON, `coco_ann_id`; `actions` (lists that begin with verb, role
-    and object) and `plain` (verbs alone). Raises `UserError`, naming the line, for anything that is not so.
+    and object) and `plain` (verbs alone). Whoever has no `coco_ann_id` is found in the npz only. Raises `UserError`,
+    naming the line, for anything that is not so.
     """
     actions: dict[Person, tuple[Action, ...]] = {}
     for number, text in enumerate(_lines(path), 1):
@@ -41,12 +42,11 @@ def read_actions(path: Path) -> dict[Person, tuple[Action, ...]]:
 
 
 def join_actions(pictures: Iterable[Picture], actions: Mapping[Person, tuple[Action, ...]]) -> list[Picture]:
-    """The pictures with one more caption where it is known what somebody does (`verbs.action_caption`)."""
+    """The pictures with `verbs` where it is known what somebody does (`verbs.action_caption`)."""
     joined = []
     for picture in pictures:
         caption = action_caption([actions.get((picture.id, n), ()) for n in picture.numbers.tolist()])
-        more = (caption,) if caption else ()
-        joined.append(dataclasses.replace(picture, captions=(*picture.captions, *more)))
+        joined.append(dataclasses.replace(picture, verbs=caption))
     return joined
 
 
@@ -54,7 +54,8 @@ def _lines(path: Path) -> list[str]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB: this is no list of actions")
-        return path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8") as file:
+            return list(file)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:

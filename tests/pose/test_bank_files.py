@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -247,3 +248,12 @@ def test_files_that_do_not_fit_are_refused_even_with_right_checksums(folder, spo
     reseal(folder)
     with pytest.raises(UserError, match=message):
         PoseBank.load(folder)
+
+
+def test_line_separators_inside_of_texts(make_entry, tmp_path):
+    odd = "a\u2028b\x85c\x1cd\ne\r\nf"
+    first = dataclasses.replace(make_entry("wave"), captions=(odd,), action=odd, source=odd)
+    PoseBank.build([first, make_entry("jump")], backend="exact").save(tmp_path / "bank")
+    first, second = PoseBank.load(tmp_path / "bank").entries
+    assert (first.captions, first.action, first.source) == ((odd,), odd, odd)
+    assert second.id == "jump-0"

@@ -1,7 +1,10 @@
+import contextlib
 import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from astra_jax.errors import UserError
 from astra_jax.pose.coco import join_captions, read_keypoints
@@ -57,7 +60,7 @@ def test_json_and_npz_say_the_same(write, make_people, tmp_path):
 PHOTOS = {
     "licenses": [{"id": 4, "name": "Attribution License"}, "odd"],
     "images": [{"id": 7, "width": 100, "height": 120, "license": 4, "coco_url": "http://a/7.jpg"},
-               {"id": 9, "width": 100, "height": 100, "license": 5}],
+               {"id": 9, "width": 100, "height": 100, "license": 5, "flickr_url": "http://f/9.jpg"}],
 }  # fmt: skip
 
 
@@ -68,7 +71,9 @@ def test_captions(write, make_people):
     seven, nine = join_captions(pictures, write(tree | PHOTOS, "captions.json"))
     assert (seven.captions, nine.captions) == (("A man waving.", "Second"), ("x",))
     assert (seven.source, seven.licence) == ("http://a/7.jpg", "Attribution License")
-    assert (nine.source, nine.licence) == ("", "")
+    assert (nine.source, nine.licence) == ("http://f/9.jpg", "")
+    (seven, _) = join_captions(pictures, write(tree | {"images": 5, "licenses": {"a": 1}}, "captions.json"))
+    assert (seven.source, seven.licence) == ("", "")
 
 
 def test_keypoint_files_tell_address_and_licence_too(write, make_people):
@@ -96,6 +101,9 @@ def spoil(tree, **changes):
         (lambda t: spoil(t, image_id=8), "annotation 1 is of an image 8 that is not listed"),
         (lambda t: t | {"images": [{"id": i, "width": -3, "height": 5} for i in (7, 9)]}, "the size -3 x 5"),
         (lambda t: t | {"annotations": [3]}, "annotation None has no proper"),
+        (lambda t: t | {"images": [{"id": 7.5, "width": 3, "height": 5}]}, "an image whose id is no whole number"),
+        (lambda t: spoil(t, keypoints=[1e300, 1, 2] * 17), "image 7 has a joint or box that is not finite"),
+        (lambda t: spoil(t, bbox=[0, 0, 1e30, 1e30]), "image 7 has a box that lies outside of any picture"),
         (lambda t: spoil(t, id=0), "has the annotation 0 twice"),
         (lambda t: spoil(t, id="x"), "annotation x has no proper"),
         (lambda t: spoil(t, bbox=[0, 0, -5, 90]), "image 7 has a box of negative width or height"),
@@ -146,3 +154,41 @@ def test_a_file_of_three_gigabytes_is_refused_unread(tmp_path):
         file.truncate(3 * 2**30)  # sparse
     with pytest.raises(UserError, match=r"large.json has 3072 MiB: at most 1024 MiB are read"):
         read_keypoints(tmp_path / "large.json")
+
+
+_ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "name", "x"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+_PLACES = (
+    ("images",), ("annotations",), ("licenses",), ("images", 0), ("annotations", 0), ("licenses", 0),
+    *(("images", 0, name) for name in ("id", "width", "height", "license", "coco_url", "flickr_url")),
+    *(("annotations", 0, name) for name in ("id", "image_id", "keypoints", "bbox", "iscrowd", "caption")),
+    *(("annotations", 0, name, 1) for name in ("keypoints", "bbox")), ("licenses", 0, "id"), ("licenses", 0, "name"),
+)  # fmt: skip
+
+
+@given(st.sampled_from(_PLACES), _ANY)
+def test_anything_anywhere_is_read_or_refused(tmp_path_factory, place, value):
+    tree = {
+        "licenses": [{"id": 4, "name": "Attribution License"}],
+        "images": [{"id": 7, "width": 100, "height": 120, "license": 4}],
+        "annotations": [
+            {"id": 1, "image_id": 7, "keypoints": [1.0, 2.0, 2] * 17, "bbox": [0, 0, 50, 90], "caption": "a man"}
+        ],
+    }
+    *way, last = place
+    inner = tree
+    for step in way:
+        inner = inner[step]
+    inner[last] = value
+    path = tmp_path_factory.getbasetemp() / "anything.json"
+    path.write_text(json.dumps(tree))
+    pictures = []
+    with contextlib.suppress(UserError):
+        pictures = read_keypoints(path)
+    with contextlib.suppress(UserError):
+        join_captions(pictures, path)

@@ -79,7 +79,7 @@ def test_held_out_pictures_and_verbs(coco, capsys):
     assert bank.entries[0].captions == ("a man waving number 0", "person riding horse")
     (row,) = bank.curation
     assert row["dropped"]["is held out"] == 2
-    assert (row["seen"], row["kept"], row["taken"]) == (20, 18, 18)
+    assert (row["seen"], row["kept"], row["taken"], row["verbs"], row["unknown"]) == (20, 18, 18, 1, 1)
     assert row["exclude"] == "out.txt"
     assert (coco / "a.png").exists()
     assert not (coco / "bank.png").exists()

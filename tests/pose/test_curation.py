@@ -105,6 +105,29 @@ def test_of_near_duplicates_the_better_one_stays(make_picture):
     assert report.kept == 1
 
 
+def test_verbs_are_the_last_caption_and_counted(make_picture):
+    many = tuple(f"caption {i}" for i in range(100))
+    pictures = [
+        make_picture("1", captions=(), verbs="person riding horse"),
+        make_picture("2", seed=2, count=1, captions=many, verbs="person riding horse"),
+        make_picture("3", seed=3, count=3),
+    ]
+    (first, second, third), report = curate(pictures, "set", "x")
+    assert first.captions == ("person riding horse",)
+    assert second.captions == (*many[:63], "person riding horse")
+    assert third.captions == ("two men waving",)
+    assert report.verbs == 2
+    assert f"{2:8d} of them with verbs" in str(report)
+
+
+def test_ids_that_hold_out_nothing_are_counted(make_picture):
+    _, report = curate([make_picture("1"), make_picture("2")], "set", "x", held_out={"2", "8", "9"})
+    assert (report.dropped["is held out"], report.unknown) == (1, 2)
+    assert f"{2:8d} ids to be held out are of no picture" in str(report)
+    _, report = curate([make_picture("1")], "set", "x")
+    assert "held out are of" not in str(report)
+
+
 def test_whole_bodies_stay_whole(make_picture, make_whole_people):
     (entry,), _ = curate([make_picture(people=make_whole_people(2))], "set", "x")
     assert entry.people.shape == (2, 133, 3)

@@ -175,3 +175,11 @@ def test_backends(monkeypatch):
         build_index(clustered(5), "scann")
     monkeypatch.setattr(index_module, "scann_available", lambda: True)
     assert default_backend() == "scann"
+
+
+@needs_scann
+@pytest.mark.parametrize("name", ["dataset.npy", "scann_config.pb", "scann_assets.pbtxt", "parameters.json"])
+def test_a_full_disk_is_an_os_error(tmp_path, name):
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"cannot write|No space left"):
+        ScannIndex.build(clustered(200)).save(tmp_path)

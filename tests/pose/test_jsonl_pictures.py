@@ -51,6 +51,11 @@ def test_whole_bodies_and_openpose(write, make_whole_people):
         np.testing.assert_allclose(picture.people, whole, rtol=1e-5)
 
 
+def test_texts_are_one_line(write, make_people):
+    (picture,) = read_jsonl(write(line(make_people(1), source="a\u2028b", licence="c\nd", action=" wave\x85")))
+    assert (picture.source, picture.licence, picture.action) == ("a b", "c d", "wave")
+
+
 def test_nobody_and_somebody_without_a_joint(write):
     nobody, bare = read_jsonl(write(line([], id="x"), line(np.zeros((1, 17, 3)))))
     assert nobody.people.shape == (0, 17, 3)

@@ -55,3 +55,25 @@ def test_refusals(folder, tmp_path_factory):
     (folder / "b" / "1.2.txt").write_bytes(b"x" * 2**19)
     with pytest.raises(UserError, match=r"1.2.txt has more than 256 KiB"):
         list(read_openpose_folder(folder))
+
+
+def test_a_photo_that_is_shown_turned(folder):
+    photo, exif = Image.new("RGB", (70, 80)), Image.Exif()
+    exif[0x0112] = 6  # a quarter to the right
+    photo.save(folder / "a.jpg", exif=exif)
+    first, *_ = read_openpose_folder(folder)
+    assert (first.height, first.width) == (70, 80)
+
+
+@pytest.mark.parametrize("name", ["c.json", "c.txt", "c.png"])
+def test_links_out_of_the_folder(folder, tmp_path_factory, name):
+    outside = tmp_path_factory.mktemp("outside") / "file"
+    outside.write_text("secret")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(UserError, match=rf"{name} is a link out of"):
+        list(read_openpose_folder(folder))
+    (folder / name).unlink()
+    (folder / "c.json").unlink(missing_ok=True)
+    (folder / "c.json").symlink_to(folder / "b" / "1.2.json")
+    assert [one.id for one in read_openpose_folder(folder)] == ["a", "b/1.2", "c"]

@@ -40,7 +40,7 @@ def test_all_forms_say_the_same(folder, make_people, name):
 @pytest.mark.parametrize("name", ["coco.json", "coco.npz"])
 def test_verbs_make_a_caption(folder, name):
     (picture,) = read_pictures(folder / name, actions=folder / "actions.jsonl")
-    assert picture.captions == ("person walking",)
+    assert (picture.captions, picture.verbs) == ((), "person walking")
 
 
 def test_files_that_do_not_belong_together(folder):
@@ -60,6 +60,11 @@ def test_ids(tmp_path):
         read_ids(tmp_path / "ids.json")
     with pytest.raises(UserError, match="cannot read"):
         read_ids(tmp_path / "none.txt")
+    (tmp_path / "ids.json").write_text("[true]")
+    with pytest.raises(UserError, match="must be a list of ids"):
+        read_ids(tmp_path / "ids.json")
+    (tmp_path / "ids.txt").write_text("my dances/1\r\n 8 \n")
+    assert read_ids(tmp_path / "ids.txt") == {"my dances/1", "8"}
     (tmp_path / "ids.txt").write_bytes(b"\xff")
     with pytest.raises(UserError, match="is no text"):
         read_ids(tmp_path / "ids.txt")
