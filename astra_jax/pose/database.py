@@ -60,20 +60,35 @@ class PoseEntry:
     licence: str = ""
 
     def __post_init__(self):
-        what = f"pose entry {self.id!r}"
-        if not self.id or len(self.id) > MAX_TEXT:
-            raise UserError(f"{what}: its id must have 1 to {MAX_TEXT} characters")
+        what = self._checked_texts()
         people = check_people(self.people, what, (BODY_POINTS, WHOLE_BODY_POINTS))
         object.__setattr__(self, "people", people[left_to_right(people)])
-        object.__setattr__(self, "captions", tuple(self.captions))
         if not (0 < self.height <= MAX_SIDE and 0 < self.width <= MAX_SIDE):
             raise UserError(f"{what}: its size {self.height} x {self.width} must be within 1 to {MAX_SIDE} pixels")
-        if not 0 < len(self.captions) <= MAX_CAPTIONS or not all(0 < len(c) <= MAX_TEXT for c in self.captions):
-            raise UserError(f"{what}: it needs 1 to {MAX_CAPTIONS} captions of 1 to {MAX_TEXT} characters")
         if not 0 <= self.quality <= 1:
             raise UserError(f"{what}: its quality {self.quality} must be between 0 and 1")
         if not (self.complexity >= 0 and math.isfinite(self.complexity)):
             raise UserError(f"{what}: its complexity {self.complexity} must be a finite number of at least 0")
+
+    def _checked_texts(self) -> str:
+        what = f"pose entry {self.id!r}"
+        if not self.id or len(self.id) > MAX_TEXT:
+            raise UserError(f"{what}: its id must have 1 to {MAX_TEXT} characters")
+        object.__setattr__(self, "captions", tuple(self.captions))
+        if not 0 < len(self.captions) <= MAX_CAPTIONS or not all(0 < len(c) <= MAX_TEXT for c in self.captions):
+            raise UserError(f"{what}: it needs 1 to {MAX_CAPTIONS} captions of 1 to {MAX_TEXT} characters")
+        return what
+
+    @classmethod
+    def with_checked_numbers(cls, **values: Any) -> PoseEntry:
+        """`PoseEntry` for many at once: the caller has checked the numbers and the order of the people, in bulk.
+
+        Values are named and none but action, source and licence may be missing. Raises as `PoseEntry` for the texts.
+        """
+        entry = object.__new__(cls)
+        vars(entry).update(values)
+        entry._checked_texts()
+        return entry
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
