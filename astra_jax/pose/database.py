@@ -229,9 +229,13 @@ class PoseBank:
 
     def vectors(self) -> Float[np.ndarray, "R D"]:
         """All vectors in the order of `assemble`: entry by entry, caption by caption."""
+        counts = np.array([len(entry.captions) for entry in self.entries])
+        first = np.cumsum(counts) - counts
         parts = list(self.partitions.values())
-        entry, caption = (np.concatenate([getattr(p, name) for p in parts]) for name in ("entry", "caption"))
-        return np.concatenate([p.vectors for p in parts])[np.lexsort((caption, entry))]
+        rows = np.empty((counts.sum(), parts[0].vectors.shape[1]), np.float32)
+        for part in parts:
+            rows[first[part.entry] + part.caption] = part.vectors
+        return rows
 
     def partition(self, people: int) -> Partition:
         """The entries with `people` people; raises `UserError` where there is none, naming what there is."""
