@@ -15,6 +15,7 @@ index of nine tenths of the points to which the last tenth was added. The last l
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import itertools
 import json
 import multiprocessing
@@ -172,8 +173,8 @@ def run(argv: Sequence[str] | None = None) -> None:
     figures = []
     for count in arguments.points:
         # A process of its own: its peak of memory is that size's alone.
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            figures.append(pool.apply(measure, (str(path), count, noise, arguments.repeats)))
+        with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            figures.append(pool.submit(measure, str(path), count, noise, arguments.repeats).result())
         print(json.dumps(figures[-1], indent=1), flush=True)
     print(json.dumps({"embedder": arguments.embedder, "noise": round(noise, 4), "sizes": figures}))
 

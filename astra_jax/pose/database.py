@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from astra_jax.pose.skeleton import BODY_POINTS, MAX_SIDE, WHOLE_BODY_POINTS, ch
 
 MAX_CAPTIONS = 64
 MAX_TEXT = 2_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,23 +63,38 @@ class PoseEntry:
     licence: str = ""
 
     def __post_init__(self):
-        what = f"pose entry {self.id[:80]!r}"
-        if not self.id or len(self.id) > MAX_TEXT:
-            raise UserError(f"{what}: its id must have 1 to {MAX_TEXT} characters")
+        what = self._checked_texts()
         people = check_people(self.people, what, (BODY_POINTS, WHOLE_BODY_POINTS))
         object.__setattr__(self, "people", people[left_to_right(people)])
-        object.__setattr__(self, "captions", tuple(self.captions))
         if not (0 < self.height <= MAX_SIDE and 0 < self.width <= MAX_SIDE):
             raise UserError(f"{what}: its size {self.height} x {self.width} must be within 1 to {MAX_SIDE} pixels")
-        if not 0 < len(self.captions) <= MAX_CAPTIONS or not all(0 < len(c) <= MAX_TEXT for c in self.captions):
-            raise UserError(f"{what}: it needs 1 to {MAX_CAPTIONS} captions of 1 to {MAX_TEXT} characters")
-        for text in (self.id, *self.captions, self.action, self.source, self.licence):
-            if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-                raise UserError(f"{what}: it has a text with a NUL or a lone surrogate, {text[:80]!r}: put it right")
         if not 0 <= self.quality <= 1:
             raise UserError(f"{what}: its quality {self.quality} must be between 0 and 1")
         if not (self.complexity >= 0 and math.isfinite(self.complexity)):
             raise UserError(f"{what}: its complexity {self.complexity} must be a finite number of at least 0")
+
+    def _checked_texts(self) -> str:
+        what = f"pose entry {self.id[:80]!r}"
+        if not self.id or len(self.id) > MAX_TEXT:
+            raise UserError(f"{what}: its id must have 1 to {MAX_TEXT} characters")
+        object.__setattr__(self, "captions", tuple(self.captions))
+        if not 0 < len(self.captions) <= MAX_CAPTIONS or not all(0 < len(c) <= MAX_TEXT for c in self.captions):
+            raise UserError(f"{what}: it needs 1 to {MAX_CAPTIONS} captions of 1 to {MAX_TEXT} characters")
+        for text in (self.id, *self.captions, self.action, self.source, self.licence):
+            if "\0" in text or not text.isascii() and _SURROGATE.search(text):
+                raise UserError(f"{what}: it has a text with a NUL or a lone surrogate, {text[:80]!r}: put it right")
+        return what
+
+    @classmethod
+    def with_checked_numbers(cls, **values: Any) -> PoseEntry:
+        """`PoseEntry` for many at once: the caller has checked the numbers and the order of the people, in bulk.
+
+        Values are named and none but action, source and licence may be missing. Raises as `PoseEntry` for the texts.
+        """
+        entry = object.__new__(cls)
+        vars(entry).update(values)
+        entry._checked_texts()
+        return entry
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -218,9 +235,13 @@ class PoseBank:
 
     def vectors(self) -> Float[np.ndarray, "R D"]:
         """All vectors in the order of `assemble`: entry by entry, caption by caption."""
+        counts = np.array([len(entry.captions) for entry in self.entries])
+        first = np.cumsum(counts) - counts
         parts = list(self.partitions.values())
-        entry, caption = (np.concatenate([getattr(p, name) for p in parts]) for name in ("entry", "caption"))
-        return np.concatenate([p.vectors for p in parts])[np.lexsort((caption, entry))]
+        rows = np.empty((counts.sum(), parts[0].vectors.shape[1]), np.float32)
+        for part in parts:
+            rows[first[part.entry] + part.caption] = part.vectors
+        return rows
 
     def partition(self, people: int) -> Partition:
         """The entries with `people` people; raises `UserError` where there is none, naming what there is."""

@@ -85,6 +85,8 @@ class TfidfEmbedder:
         self.common, self.raw_share = common, raw_share
         self.pieces, self.idf, self.directions = pieces, idf, directions
         self.dim = len(pieces) if directions is None else len(directions)
+        # SciPy copies a transposed view for every product, which takes longer than the product of a few texts.
+        self._projection = None if directions is None else np.ascontiguousarray(directions.T)
         self._vectorizer = _vectorizer(common, vocabulary=pieces)
         self._vectorizer.idf_ = idf
 
@@ -113,7 +115,7 @@ class TfidfEmbedder:
         if not texts:
             return np.zeros((0, self.dim), np.float32)
         weights = sparse.csr_matrix(self._vectorizer.transform(texts), dtype=np.float32)
-        rows = weights.toarray() if self.directions is None else weights @ self.directions.T
+        rows = weights.toarray() if self._projection is None else weights @ self._projection
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.where(norms > MIN_SHARE, rows / np.maximum(norms, MIN_SHARE), 0).astype(np.float32)
 

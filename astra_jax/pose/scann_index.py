@@ -83,7 +83,7 @@ class ScannIndex:
         from scann.scann_ops.py import scann_ops_pybind
 
         if len(vectors) > MAX_GROWTH * self.trained and ScannParameters.for_size(len(vectors)) != self.parameters:
-            logging.info("the index has grown from %d to %d points: it is trained again", self.trained, len(vectors))
+            logging.warning("the index has grown from %d to %d points: it is trained again", self.trained, len(vectors))
             return ScannIndex.build(vectors)
         # ScaNN adds in place and cannot copy an index but by way of a folder.
         with tempfile.TemporaryDirectory() as folder:

@@ -65,11 +65,16 @@ def neck(people: Float[np.ndarray, "P J 3"]) -> Float[np.ndarray, "P 3"]:
     return point
 
 
-def left_to_right(people: Float[np.ndarray, "P J 3"]) -> Int[np.ndarray, "P"]:
-    """The order that sorts people by the x of their necks; without a neck by the mean x of the joints present."""
+def places(people: Float[np.ndarray, "P J 3"]) -> Float[np.ndarray, "P"]:
+    """Where people stand: the x of their necks; without a neck the mean x of the joints present."""
     necks, present = neck(people), people[..., 2] > 0
     middle = (people[..., 0] * present).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
-    return np.argsort(np.where(necks[:, 2] > 0, necks[:, 0], middle), kind="stable")
+    return np.where(necks[:, 2] > 0, necks[:, 0], middle)
+
+
+def left_to_right(people: Float[np.ndarray, "P J 3"]) -> Int[np.ndarray, "P"]:
+    """The order that sorts people by `places`."""
+    return np.argsort(places(people), kind="stable")
 
 
 def boxes(people: Float[np.ndarray, "P J 3"]) -> Float[np.ndarray, "P 4"]:

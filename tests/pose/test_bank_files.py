@@ -8,7 +8,7 @@ import pytest
 from astra_jax.errors import UserError
 from astra_jax.pose import bank_files
 from astra_jax.pose.caption_vectors import caption_vectors
-from astra_jax.pose.database import PoseBank
+from astra_jax.pose.database import PoseBank, PoseEntry
 from astra_jax.pose.embedding import TfidfEmbedder
 from astra_jax.pose.index import default_backend, scann_available
 
@@ -77,6 +77,28 @@ def test_an_extended_bank_finds_old_and_new_entries_and_survives_saving(make_ent
     assert loaded.extended([make_entry("wave", 1)]).added == 3
     with pytest.raises(UserError, match="is there twice"):
         loaded.extended(entries[:1])
+
+
+def test_entries_that_are_sound_are_not_checked_one_by_one(folder, bank, monkeypatch):
+    def slow(self):
+        raise AssertionError(f"{self.id} was checked alone")
+
+    monkeypatch.setattr(PoseEntry, "__post_init__", slow)
+    for read, made in zip(PoseBank.load(folder).entries, bank.entries, strict=True):
+        for field in dataclasses.fields(PoseEntry):
+            np.testing.assert_array_equal(getattr(read, field.name), getattr(made, field.name))
+
+
+def test_people_out_of_order_are_ordered_when_read(folder, bank):
+    data = data_of(folder)
+    with np.load(data / "poses.npz") as arrays:
+        joints, people = arrays["joints"], arrays["people"]
+    start = int(np.cumsum(people)[people == 2][0]) - 2
+    joints[[start, start + 1]] = joints[[start + 1, start]]
+    rewrite(data, "poses.npz", joints=joints)
+    reseal(folder)
+    for read, made in zip(PoseBank.load(folder).entries, bank.entries, strict=True):
+        np.testing.assert_array_equal(read.people, made.people)
 
 
 def test_whole_bodies_are_kept_whole(make_entry, make_whole_people, tmp_path):
@@ -222,6 +244,12 @@ def rewrite(folder, name, **arrays):
         np.savez(folder / name, **{**old, **arrays})
 
 
+def retext(folder, **changes):
+    lines = [json.loads(line) for line in (folder / "entries.jsonl").read_text().splitlines()]
+    lines[0] |= changes
+    (folder / "entries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -237,6 +265,9 @@ def rewrite(folder, name, **arrays):
         (lambda f: (f / "poses.npz").write_bytes(b"PK"), "no readable npz"),
         (lambda f: (f / "entries.jsonl").write_text("{}\n" * 6), "is damaged"),
         (lambda f: (f / "entries.jsonl").write_text("[]\n" * 6), "is damaged"),
+        (lambda f: retext(f, people="x"), "an entry has the texts id, action, source, licence, people"),
+        (lambda f: retext(f, id=""), "its id must have 1 to"),
+        (lambda f: retext(f, captions=[]), "it needs 1 to 64 captions"),
         (lambda f: (f / "entries.jsonl").write_text(""), "is damaged"),
         (lambda f: rewrite(f, "poses.npz", whole=np.ones(6, bool)), "10 whole bodies and details of shape"),
         (lambda f: rewrite(f, "poses.npz", whole=np.ones(6)), "is damaged"),

@@ -120,7 +120,7 @@ def test_an_extended_index_finds_old_and_new_points(backend, tmp_path):
 
 
 @needs_scann
-def test_an_extended_tree_keeps_its_recall_and_is_trained_again_when_it_has_grown_too_much(monkeypatch):
+def test_an_extended_tree_keeps_its_recall_and_is_trained_again_when_it_has_grown_too_much(monkeypatch, caplog):
     monkeypatch.setattr("astra_jax.pose.scann_index.BRUTE_FORCE_BELOW", 1000)
     vectors = clustered(4200)
     shuffled = np.random.default_rng(0).permutation(vectors)
@@ -129,7 +129,7 @@ def test_an_extended_tree_keeps_its_recall_and_is_trained_again_when_it_has_grow
     for points, trained in ((2200, 2000), (4200, 4200)):
         grown = index.extended(shuffled[:points])
         assert grown.trained == trained
-        assert (points > MAX_GROWTH * 2000) == (trained == points)
+        assert (points > MAX_GROWTH * 2000) == (trained == points) == ("trained again" in caplog.text)
     _, rows = grown.search(vectors[:200], 10)
     assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(rows, exact, strict=True)]) > 0.98
     slow = index.extended(shuffled[:4000])
