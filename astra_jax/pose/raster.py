@@ -150,7 +150,7 @@ def _bands(
     middle[steep], half[steep] = middle[steep, ::-1], half[steep, ::-1]  # x is now the axis it lies nearer to
     half_length = np.hypot(*half.T)
     cos, sin = (half / np.maximum(half_length, 1e-9)[:, None]).T
-    cos = np.where(half_length > 0, cos, 1.0)
+    cos = np.where(half_length > 1e-9, cos, 1.0)
     reach = np.abs(half[:, 0]) + half_width + _MARGIN
     across = 2**0.5 * (half_width + _MARGIN)  # the band's half-width along y, at most 45 degrees from upright
     end = np.where(steep, height, width)
