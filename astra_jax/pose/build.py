@@ -19,6 +19,8 @@ from astra_jax.pose.sheet import draw_entries, save_sheet
 from astra_jax.pose.sources import read_ids, read_pictures
 
 SHOWN = 24  # random entries on the sheet
+SHEET = "sheet.png"
+COCO = "COCO 2017", "CC BY 4.0 (annotations: COCO Consortium)"  # name and licence where nothing else is said
 
 
 def add_build(commands: argparse._SubParsersAction) -> None:
@@ -53,9 +55,9 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedder", default=BUILT_IN, help="tfidf (built in), or the folder of a text encoder: BERT's, CLIP's, T5's"
     )
-    parser.add_argument("--source", default="COCO 2017", help="name of the data, kept with every entry")
-    parser.add_argument("--licence", default="CC BY 4.0 (annotations: COCO Consortium)", help="kept with every entry")
-    parser.add_argument("--sheet", type=Path, help=f"a PNG of {SHOWN} random entries; default: beside the bank")
+    parser.add_argument("--source", help="name of the data; default: COCO 2017, or the name of the JSONL or folder")
+    parser.add_argument("--licence", help="of the annotations; default: COCO's, or for JSONL and folders unknown")
+    parser.add_argument("--sheet", type=Path, help=f"a PNG of {SHOWN} random entries; default: sheet.png in the bank")
 
 
 def _build(arguments: argparse.Namespace) -> None:
@@ -79,7 +81,8 @@ def _curated(arguments: argparse.Namespace, known: Sequence[PoseEntry] = ()) -> 
     held_out = read_ids(arguments.exclude) if arguments.exclude else frozenset()
     pictures = read_pictures(arguments.keypoints, arguments.captions, arguments.actions)
     bar = tqdm(pictures, desc="curating", unit="picture", disable=None)
-    entries, report = curate(iter(bar), arguments.source, arguments.licence, held_out, known)
+    source, licence = _provenance(arguments)
+    entries, report = curate(iter(bar), source, licence, held_out, known)
     print(report)
     if not entries:
         hint = "" if arguments.captions or not report.dropped["has no caption"] else ": give --captions"
@@ -91,6 +94,17 @@ def _curated(arguments: argparse.Namespace, known: Sequence[PoseEntry] = ()) -> 
     return entries, report
 
 
+def _provenance(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Name of the data and licence of its annotations."""
+    path = arguments.keypoints
+    others = path.is_dir() or path.suffix == ".jsonl"
+    source, licence = (path.resolve().stem, "unknown") if others else COCO
+    source = source if arguments.source is None else arguments.source
+    if not any(character.isalnum() for character in source):
+        raise UserError(f"--source {source!r}: name the data, for entries are called by it")
+    return source, licence if arguments.licence is None else arguments.licence
+
+
 def _save(
     bank: PoseBank, entries: Sequence[PoseEntry], report: Report, folder: Path, arguments: argparse.Namespace
 ) -> None:
@@ -99,7 +113,7 @@ def _save(
     told = {name: Path(path).name for name, path in files.items() if getattr(arguments, name)}
     dataclasses.replace(bank, curation=(*bank.curation, told | row)).save(folder)
     print(f"{folder}: {bank.describe()}")
-    sheet = arguments.sheet or folder.resolve().with_name(folder.resolve().name + ".png")
+    sheet = arguments.sheet or folder / SHEET
     chosen = np.sort(np.random.default_rng(0).permutation(len(entries))[:SHOWN])
     save_sheet(draw_entries([entries[i] for i in chosen]), sheet)
     print(f"{sheet}: {len(chosen)} of the entries")

@@ -42,7 +42,7 @@ def test_build_and_search(coco, capsys):
     printed = capsys.readouterr().out
     assert "20 pictures" in printed
     assert "20 kept" in printed
-    with Image.open(coco / "bank.png") as sheet:
+    with Image.open(coco / "bank" / "sheet.png") as sheet:
         assert sheet.width == 6 * (192 + 6)
     assert "20 poses (people: 1: 10, 2: 10), embedder tfidf, index" in printed
     run(["search", "two kings hugging", "--bank", str(coco / "bank"), "--k", "3", "--out", str(coco / "sheet.png")])
@@ -82,7 +82,7 @@ def test_held_out_pictures_and_verbs(coco, capsys):
     assert (row["seen"], row["kept"], row["taken"], row["verbs"], row["unknown"]) == (20, 18, 18, 1, 1)
     assert row["exclude"] == "out.txt"
     assert (coco / "a.png").exists()
-    assert not (coco / "bank.png").exists()
+    assert not (coco / "bank" / "sheet.png").exists()
 
 
 def test_add(coco, tmp_path, make_whole_people, capsys):
@@ -107,6 +107,9 @@ def test_add(coco, tmp_path, make_whole_people, capsys):
     assert json.loads(capsys.readouterr().out)["id"] == "races-0"
     with pytest.raises(UserError, match="no picture of .*more.jsonl was kept$"):
         run(more)  # all are there already
+    run(["build", "--keypoints", str(coco / "more.jsonl"), "--out", str(coco / "own")])
+    own = PoseBank.load(coco / "own").entries[0]
+    assert (own.id, own.source, own.licence) == ("more-0", "more 0", "unknown")
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
@@ -148,7 +151,7 @@ def test_a_build_that_is_stopped_leaves_the_old_bank(coco, stop):
         seen.add(json.loads(there)["entries"])
         assert len(PoseBank.load(coco / "bank").entries) in (20, 7)
         if stop == signal.SIGINT:
-            assert {path.name[:5] for path in (coco / "bank").iterdir()} == {"bank.", "data-"}
+            assert {path.name[:5] for path in (coco / "bank").iterdir()} == {"bank.", "data-", "sheet"}
     assert seen == {20, 7}
 
 
@@ -170,7 +173,7 @@ def test_a_full_disk_is_told_and_costs_nothing(coco):
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].endswith("File too large; what was there is as it was")
     assert (coco / "bank" / "bank.json").read_bytes() == before
-    assert len(list((coco / "bank").iterdir())) == 2
+    assert len(list((coco / "bank").iterdir())) == 3
 
 
 @pytest.mark.parametrize(
@@ -188,6 +191,7 @@ def test_a_full_disk_is_told_and_costs_nothing(coco):
         (["build", "--keypoints", "KEYPOINTS", "--out", "BANK2", "--max_entries", "0"], "at least 1, not 0"),
         (["build", "--keypoints", "KEYPOINTS", "--out", "BANK2", "--sheet", "a.txt"], "--sheet a.txt must be a"),
         (["build", "--keypoints", "KEYPOINTS", "--out", "BANK2", "--sheet", "no/a.png"], "in a folder that is there"),
+        (["build", "--keypoints", "KEYPOINTS", "--out", "BANK2", "--source", " -"], "--source ' -': name the data"),
         (["add", "--keypoints", "KEYPOINTS", "--bank", "BANK2"], "is no pose bank"),
         (["build", "--keypoints", "nothing.json", "--out", "BANK2"], "cannot read"),
     ],
