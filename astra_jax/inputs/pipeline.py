@@ -64,13 +64,24 @@ def make_dataset(
         transform = functools.partial(_example_arrays, config=config, tokenizer=tokenizer, training=training)
         collate = _collate_examples
 
-    dataset = grain.MapDataset.source(source).seed(config.data.seed)
-    if training:
-        dataset = dataset.shuffle().repeat()
+    dataset = _in_order(grain.MapDataset.source(source).seed(config.data.seed), training)
     dataset = ProcessPart(dataset.random_map(transform), batch_size, index, count)
     dataset = dataset.batch(batch_size // count, drop_remainder=True, batch_fn=collate)
     threads = config.data.threads  # the buffer holds whole batches: a few are enough
     return dataset.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
+
+
+def example_numbers(config: Config, step: int, source: RandomAccess | None = None) -> list[int]:
+    """Which examples of the source, by number, are the training batch after `step` batches, over all processes."""
+    source = open_source(config) if source is None else source
+    numbers = _in_order(grain.MapDataset.range(len(source)).seed(config.data.seed), training=True)
+    size = config.train.batch_size
+    return [int(numbers[place]) for place in range(step * size, (step + 1) * size)]
+
+
+def _in_order(dataset: grain.MapDataset[T], training: bool) -> grain.MapDataset[T]:
+    """The seeded `dataset` in the order in which batches are cut from it."""
+    return dataset.shuffle().repeat() if training else dataset
 
 
 def state_at(step: int) -> dict[str, Any]:
