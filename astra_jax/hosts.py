@@ -6,7 +6,13 @@ the processes find each other on their own; elsewhere each is told by three flag
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import TypeVar
 
 import jax
@@ -19,9 +25,9 @@ from astra_jax.errors import UserError
 T = TypeVar("T")
 
 CONNECT_SECONDS = 300  # until the last process is there
-# A process that ended with an error must not keep the others waiting: they notice its death after this long.
-SHUTDOWN_SECONDS = 30
-HEARTBEAT_SECONDS = 60
+HEARTBEAT_SECONDS = 60  # without a sign of life, after which a process counts as dead and the others end
+SHUTDOWN_SECONDS = 30  # that a process which is done waits for the others
+LEAVE_SECONDS = 2  # that a failing process 0 waits for the others
 
 _FLAGS = ("coordinator", "processes", "process_id")
 
@@ -114,3 +120,42 @@ def wait_for_all(place: str) -> None:
     """Returns when every process has come to this place."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(place)
+
+
+@contextlib.contextmanager
+def errors_do_not_wait() -> Iterator[None]:
+    """Lets a process of several leave at once after an error of any kind, with its traceback and exit code 1."""
+    with contextlib.ExitStack() as stack:
+        stack.push(_tell_and_leave)
+        yield
+
+
+def _tell_and_leave(
+    kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+) -> None:
+    if isinstance(error, Exception) and not isinstance(error, UserError) and _is_one_of_several():
+        traceback.print_exception(error)
+        print(
+            f"process {jax.process_index()} of {jax.process_count()} ends with this error; where it speaks of a "
+            "connection, another process ended first and says why",
+            file=sys.stderr,
+        )
+        leave(1)
+
+
+def _is_one_of_several() -> bool:
+    return jax.distributed.is_initialized() and jax.process_count() > 1  # in this order: the latter needs devices
+
+
+def leave(code: int) -> None:
+    """Ends this process at once with exit code `code` where it is one of several; does nothing where it is alone.
+
+    The usual way out waits for the others, who may wait for this one in the middle of a step. They fail when they
+    notice that it is gone. Process 0, through which they talk, stays a moment for those that leave for the same reason.
+    """
+    if _is_one_of_several():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if jax.process_index() == 0:
+            time.sleep(LEAVE_SECONDS)
+        os._exit(code)

@@ -14,7 +14,7 @@ FLOORS = {
     "errors": set(),
     "params": set(),
     "config": {"errors"},
-    "cli": {"errors", "config"},
+    "cli": {"errors", "config", "hosts"},
     "hosts": {"errors"},
     "models": {"config", "errors", "params"},
     "flow": set(),

@@ -140,6 +140,16 @@ class Checkpoints:
         self._manager.close()
 
 
+def newest_step(workdir: str | os.PathLike[str]) -> int | None:
+    """The step of the newest complete checkpoint of `workdir` on disk, None if there is none."""
+    directory = pathlib.Path(workdir).absolute() / "checkpoints"
+    if not directory.is_dir():
+        return None
+    options = ocp.CheckpointManagerOptions(read_only=True, create=False)
+    with ocp.CheckpointManager(directory, options=options) as manager:
+        return manager.latest_step()
+
+
 def stored_config(workdir: str | os.PathLike[str]) -> Config:
     """The config that the newest checkpoint of `workdir` was written by; raises `UserError` if there is none."""
     directory = pathlib.Path(workdir).absolute() / "checkpoints"

@@ -19,6 +19,7 @@ from astra_jax.config import Config, to_dict
 from astra_jax.errors import UserError
 from astra_jax.params import Params
 from astra_jax.training.checkpoint import Checkpoints
+from astra_jax.training.disk import full_disk_is_told
 from astra_jax.training.export import export, learnt
 from astra_jax.training.initialize import initialize
 from astra_jax.training.lock import WorkdirLock
@@ -71,7 +72,9 @@ def train(
     check_batch_size(settings.batch_size, mesh)
     lock = hosts.together(lambda: WorkdirLock(workdir))
 
-    with lock, jax.set_mesh(mesh), StopSignal() as stop, contextlib.ExitStack() as at_end:
+    with contextlib.ExitStack() as at_end:
+        for context in (lock, full_disk_is_told(workdir), jax.set_mesh(mesh), stop := StopSignal()):
+            at_end.enter_context(context)
         checkpoints = Checkpoints(workdir, config, [fingerprint(folder) for folder in settings.initialize_from])
         at_end.callback(checkpoints.close)
         start = checkpoints.latest_step() or 0
