@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 import time
 import traceback
@@ -74,6 +75,8 @@ def connect(
             raise UserError(f"--process_id {process_id} is not one of the {processes} --processes: 0 is the first")
         if processes == 1:
             return
+        if process_id > 0:
+            _wait_for_coordinator(host, int(port), timeout)
     try:
         jax.distributed.initialize(
             coordinator,
@@ -88,11 +91,25 @@ def connect(
             return  # no cluster is known here
         raise UserError(f"the environment names processes that do not fit together: {error}") from error
     except jax.errors.JaxRuntimeError as error:
-        where = coordinator or "the coordinator that the environment names"
-        raise UserError(
-            f"the processes of the run did not meet at {where} within {timeout} s ({error}): start all of them, each "
-            "with its own number, and let process 0's machine accept connections"
-        ) from error
+        where = coordinator or "the place that the environment names"
+        raise UserError(f"the processes of the run cannot meet at {where} ({error}): is its port free?") from error
+
+
+def _wait_for_coordinator(host: str, port: int, timeout: int) -> None:
+    """Returns when process 0 takes connections: jax itself would abort the program if it did not come in time."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), port), timeout=max(1.0, timeout / 10)).close()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"process 0 does not answer at --coordinator {host}:{port} within {timeout} s ({error}): start it, "
+                    "and let its machine take connections at this port"
+                ) from error
+            time.sleep(0.2)
+        else:
+            return
 
 
 def together(prepare: Callable[[], T]) -> T:

@@ -143,11 +143,7 @@ class Checkpoints:
 def newest_step(workdir: str | os.PathLike[str]) -> int | None:
     """The step of the newest complete checkpoint of `workdir` on disk, None if there is none."""
     directory = pathlib.Path(workdir).absolute() / "checkpoints"
-    if not directory.is_dir():
-        return None
-    options = ocp.CheckpointManagerOptions(read_only=True, create=False)
-    with ocp.CheckpointManager(directory, options=options) as manager:
-        return manager.latest_step()
+    return max(ocp.utils.checkpoint_steps(directory), default=None) if directory.is_dir() else None
 
 
 def stored_config(workdir: str | os.PathLike[str]) -> Config:

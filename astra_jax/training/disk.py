@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import pathlib
 from collections.abc import Iterator
 
@@ -22,9 +23,19 @@ def is_full(error: OSError | ValueError) -> bool:
     return any(words in str(error) for words in _WORDS)
 
 
+def _is_about_something_else(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, OSError | ValueError) and is_full(error))
+
+
 @contextlib.contextmanager
 def full_disk_is_told(workdir: pathlib.Path) -> Iterator[None]:
-    """Turns errors for want of room into a `UserError` that names the newest whole checkpoint of `workdir`."""
+    """Turns errors for want of room into a `UserError` that names the newest whole checkpoint of `workdir`.
+
+    Orbax' threads log the same error with their tracebacks; that is left out.
+    """
+    logger = logging.getLogger("absl")
+    logger.addFilter(_is_about_something_else)
     try:
         yield
     except (OSError, ValueError) as error:
@@ -35,3 +46,5 @@ def full_disk_is_told(workdir: pathlib.Path) -> Iterator[None]:
         raise UserError(
             f"there is no room left on the disk of {workdir}; {kept}: make room and give the same command again"
         ) from error
+    finally:
+        logger.removeFilter(_is_about_something_else)
