@@ -29,6 +29,10 @@ _FREE = (
     "train.steps",
 )
 
+# Seconds that a save may take. Orbax looks at the clock on the wall, and its ten minutes end runs whose clock is put
+# forward in a save.
+_PATIENCE = 24 * 3600
+
 
 def differing_keys(stored: Config, current: Config) -> list[str]:
     """Lines "key: stored -> current" for the settings that make `current` another run than `stored`.
@@ -78,6 +82,7 @@ class Checkpoints:
                 create=not read_only,
                 read_only=read_only,
                 cleanup_tmp_directories=not read_only,
+                async_options=ocp.AsyncOptions(timeout_secs=_PATIENCE),
             ),
             item_names=("state", "data", "metadata"),
         )

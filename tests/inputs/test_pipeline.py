@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from astra_jax.errors import UserError
-from astra_jax.inputs.pipeline import make_dataset, state_at
+from astra_jax.inputs.pipeline import example_numbers, make_dataset, state_at
 
 
 @pytest.fixture(params=["autoencoder", "astra"])
@@ -55,6 +55,13 @@ def test_training_sees_every_example_once_an_epoch_in_a_new_order(config, tokeni
     epochs = [order[:12], order[12:24], order[24:]]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_the_examples_of_a_batch_are_known_by_number(config, tokenizer, memory):
+    source = memory(10)
+    batches = take(make_dataset(config, training=True, source=source, tokenizer=tokenizer), 6)
+    for step, batch in enumerate(batches):
+        assert example_numbers(config, step, source) == numbers(batch)
 
 
 def test_evaluation_reads_in_order_once_and_drops_nothing(config, source, tokenizer, change):
