@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import sys
 import time
@@ -30,8 +31,6 @@ HEARTBEAT_SECONDS = 60  # without a sign of life, after which a process counts a
 SHUTDOWN_SECONDS = 30  # that a process which is done waits for the others
 LEAVE_SECONDS = 2  # that a failing process 0 waits for the others
 
-_FLAGS = ("coordinator", "processes", "process_id")
-
 
 def define_flags() -> None:
     """Adds --coordinator, --processes and --process_id to a program."""
@@ -43,7 +42,8 @@ def define_flags() -> None:
 
 def connect_by_flags() -> None:
     """`connect` with the values of the flags of `define_flags`."""
-    connect(*(flags.FLAGS[name].value for name in _FLAGS))
+    given = flags.FLAGS
+    connect(given["coordinator"].value, given["processes"].value, given["process_id"].value)
 
 
 def connect(
@@ -63,7 +63,7 @@ def connect(
 
     Raises `UserError` for values that do not fit together and for processes that do not come.
     """
-    given = dict(zip(_FLAGS, (coordinator, processes, process_id), strict=True))
+    given = {"coordinator": coordinator, "processes": processes, "process_id": process_id}
     missing = [f"--{name}" for name, value in given.items() if value is None]
     if 0 < len(missing) < len(given):
         raise UserError(f"{' and '.join(missing)} missing: give --coordinator, --processes and --process_id, or none")
@@ -77,6 +77,12 @@ def connect(
             return
         if process_id > 0:
             _wait_for_coordinator(host, int(port), timeout)
+    if coordinator is None and os.environ.get("SLURM_NTASKS") == "1":
+        return
+    gpus = os.environ.get("SLURM_GPUS_ON_NODE", "")
+    if gpus.isdecimal() and re.fullmatch(r"1(\(x\d+\))?", os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")):
+        # One task a node drives all GPUs of its node; jax would give it the first one alone.
+        os.environ.setdefault("JAX_LOCAL_DEVICE_IDS", ",".join(map(str, range(int(gpus)))))
     try:
         jax.distributed.initialize(
             coordinator,
@@ -147,9 +153,7 @@ def errors_do_not_wait() -> Iterator[None]:
         yield
 
 
-def _tell_and_leave(
-    kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-) -> None:
+def _tell_and_leave(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
     if isinstance(error, Exception) and not isinstance(error, UserError) and _is_one_of_several():
         traceback.print_exception(error)
         print(

@@ -2,12 +2,12 @@
 
     python benchmarks/checkpointing.py --parameters=4000000 --steps=60 --every=20
 
-Runs the real loop (astra_jax.training.loop) on a stack of layers with about so many trained parameters, on all devices,
-in a temporary folder. A save stores four arrays of that size in float32 (parameters, average, two moments). "blocked" is
-the time from asking for a save until the loop goes on: the copy off the devices, and what the save before has left over.
-"slower" is the time of all steps with saves against that without, which also holds what the background write takes from
-the steps, and noise. The share at the interval of the default config is blocked time over 500 steps of one second.
-The last line is JSON.
+Runs the real loop (astra_jax.training.loop) on a stack of layers with about so many trained parameters, on all
+devices, in a temporary folder. A save stores four arrays of that size in float32 (parameters, average, two moments).
+"blocked" is the time from asking for a save until the loop goes on: the copy off the devices, and what the save before
+has left over. "slower" is the time of all steps with saves against that without, which also holds what the background
+write takes from the steps, and noise. The share at the interval of the default config is blocked time over 500 steps of
+one second. The last line is JSON.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -56,11 +57,17 @@ def test_processes_that_do_not_come_are_told_in_one_line():
 
 @pytest.mark.slow
 def test_the_environment_says_who_we_are():
-    slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_LOCALID": "0", "SLURM_NTASKS": "1"}
-    say = "import jax; hosts.connect(); print(jax.process_index(), jax.process_count(), jax.distributed.is_initialized())"
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_LOCALID": "0", "SLURM_NTASKS": "2"}
+    slurm |= {"SLURM_STEP_TASKS_PER_NODE": "1(x2)", "SLURM_GPUS_ON_NODE": "4"}
+    say = (
+        "import jax as j; hosts.connect(); print(j.process_index(), j.process_count(), j.distributed.is_initialized())"
+    )
     assert child(say).stdout == "0 1 False\n"
-    result = child(say, **slurm, SLURM_PROCID="0")
-    assert result.stdout == "0 1 True\n", result.stderr
+    assert child(say, **slurm | {"SLURM_NTASKS": "1"}, SLURM_PROCID="0").stdout == "0 1 False\n"
+    say += "; print(j.config.values["jax_cuda_visible_devices"])"
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda index: child(say, **slurm, SLURM_PROCID=index), "01"))
+    assert [result.stdout for result in both] == ["0 2 True\n0,1,2,3\n", "1 2 True\n0,1,2,3\n"], both
     result = child(f"cli.guard(lambda: exec({say!r}))", JAX_COORDINATOR_ADDRESS="127.0.0.1:9")
     assert result.returncode == 2, result.stderr
     assert "error: the environment names processes that do not fit together" in result.stderr

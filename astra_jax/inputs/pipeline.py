@@ -76,7 +76,7 @@ def example_numbers(config: Config, step: int, source: RandomAccess | None = Non
     source = open_source(config) if source is None else source
     numbers = _in_order(grain.MapDataset.range(len(source)).seed(config.data.seed), training=True)
     size = config.train.batch_size
-    return [int(numbers[place]) for place in range(step * size, (step + 1) * size)]
+    return list(map(int, numbers[step * size : (step + 1) * size]))
 
 
 def _in_order(dataset: grain.MapDataset[T], training: bool) -> grain.MapDataset[T]:

@@ -150,13 +150,13 @@ def process_share(mesh: Mesh) -> tuple[int, int]:
     `UserError` where the rows of a process's devices are no such run.
     """
     shards = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
-    places = batch_sharding(mesh).addressable_devices_indices_map((shards,))
-    rows = sorted({rows.indices(shards)[0] for (rows,) in places.values()})
+    places = batch_sharding(mesh).addressable_devices_indices_map((shards,)).values()
+    rows = sorted({place[0].indices(shards)[0] for place in places if place is not None})
     count = len(rows)
     if shards % count or rows[0] % count or rows != list(range(rows[0], rows[0] + count)):
         raise UserError(
-            f"{_describe([mesh.shape[axis] for axis in AXES])} gives a process the parts {rows} of {shards} of a batch, "
-            "which are no equal run: make mesh.context and mesh.tensor divide the devices of a process"
+            f"{_describe([mesh.shape[axis] for axis in AXES])} gives a process the parts {rows} of {shards} of a "
+            "batch, which are no equal run: make mesh.context and mesh.tensor divide the devices of a process"
         )
     return rows[0] // count, shards // count
 

@@ -75,7 +75,8 @@ class Meter:
         if self._skipped_in_a_row >= self._max_skipped > 0:
             raise UserError(
                 f"the loss was not finite in the {self._skipped_in_a_row} steps up to step {step}{where}: nothing was "
-                "learnt from them; lower train.optimizer.learning_rate or train.optimizer.clip_norm, or look at the data"
+                "learnt from them; lower train.optimizer.learning_rate or train.optimizer.clip_norm, or look at the "
+                "data"
             )
 
     def _report(self, step: int, names: list[str]) -> None:

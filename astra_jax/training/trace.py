@@ -14,7 +14,7 @@ MOST_STEPS = 100  # traces grow by megabytes a step
 
 
 def parse_steps(text: str) -> tuple[int, int]:
-    """"START:STOP" as two step numbers, both included. Raises `UserError` for anything else."""
+    """The two step numbers of "START:STOP", both included. Raises `UserError` for anything else."""
     match = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", text)
     if match is None:
         raise UserError(f"--profile {text!r} is not START:STOP, the first and the last step to trace, such as 10:14")

@@ -43,9 +43,7 @@ def start_all(workdir, steps, count, devices=1, **options):
     """`count` processes that make up one run."""
     meeting = f"127.0.0.1:{free_port()}"
     workdir.mkdir(exist_ok=True)
-    return [
-        popen(command(workdir, steps, hosts=[meeting, count, index], **options), devices) for index in range(count)
-    ]
+    return [popen(command(workdir, steps, hosts=[meeting, count, index], **options), devices) for index in range(count)]
 
 
 def finish(*processes, timeout=150):

@@ -13,9 +13,9 @@ def fill():
 
 
 def test_a_write_without_room_is_told(tmp_path):
-    with pytest.raises(UserError, match=f"no room left on the disk of {tmp_path}; it holds no checkpoint yet: make"):
-        with full_disk_is_told(tmp_path):
-            fill()
+    message = f"no room left on the disk of {tmp_path}; it holds no checkpoint yet: make"
+    with pytest.raises(UserError, match=message), full_disk_is_told(tmp_path):
+        fill()
     for step in ("3", "6", "9.orbax-checkpoint-tmp"):
         (tmp_path / "checkpoints" / step).mkdir(parents=True)
     with pytest.raises(UserError, match="its newest checkpoint, of step 6, is whole"), full_disk_is_told(tmp_path):

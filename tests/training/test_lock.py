@@ -5,9 +5,9 @@ from astra_jax.training.lock import WorkdirLock
 
 
 def test_one_at_a_time(tmp_path):
-    with WorkdirLock(tmp_path):
-        with pytest.raises(UserError, match=f"{tmp_path} is in use by another run .process .* on .*: let it end"):
-            WorkdirLock(tmp_path)
+    message = f"{tmp_path} is in use by another run .process .* on .*: let it end"
+    with WorkdirLock(tmp_path), pytest.raises(UserError, match=message):
+        WorkdirLock(tmp_path)
     with WorkdirLock(tmp_path):
         pass
 

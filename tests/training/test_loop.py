@@ -64,7 +64,11 @@ def test_resume_on_fewer_devices_goes_on_with_the_same_losses(tmp_path):
     whole = run(tmp_path / "whole", make_config(log_every=1))
     parts = {}
     # A longer run is the same run; so is one with other intervals, on other devices.
-    for steps, devices, mesh in ((8, 8, MeshConfig(data=2, fsdp=4)), (14, 2, MeshConfig(fsdp=2)), (20, 1, MeshConfig())):
+    for steps, devices, mesh in (
+        (8, 8, MeshConfig(data=2, fsdp=4)),
+        (14, 2, MeshConfig(fsdp=2)),
+        (20, 1, MeshConfig()),
+    ):
         config = make_config(steps=steps, log_every=1, checkpoint_every=0, mesh=mesh)
         parts = run(tmp_path / "parts", config, devices=devices)
     first, second = ([line["loss"] for line in lines(tmp_path / name)] for name in ("whole", "parts"))

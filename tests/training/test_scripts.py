@@ -120,11 +120,19 @@ def test_train_resume_and_export(tmp_path):
 def test_two_processes_train_together(tmp_path):
     made = start("-m", "data.puppets", f"--out={tmp_path / 'tfds'}", "--config=small")
     assert made.returncode == 0, made.stderr
-    command = ["train.py", CONFIG, *TINY, f"--config.data.dir={tmp_path / 'tfds'}", "--config.data.source=puppets/small"]
+    command = [
+        "train.py",
+        CONFIG,
+        *TINY,
+        f"--config.data.dir={tmp_path / 'tfds'}",
+        "--config.data.source=puppets/small",
+    ]
     command += ["--config.train.steps=4", "--profile=3:4"]
     meeting = [f"--coordinator=127.0.0.1:{processes.free_port()}", "--processes=2"]
     runs = [
-        processes.popen([sys.executable, *command, f"--workdir={tmp_path / 'two'}", *meeting, f"--process_id={i}"], cwd=ROOT)
+        processes.popen(
+            [sys.executable, *command, f"--workdir={tmp_path / 'two'}", *meeting, f"--process_id={i}"], cwd=ROOT
+        )
         for i in range(2)
     ]
     assert "data 2; from step 0 to 4" in processes.finish(*runs, timeout=280)
