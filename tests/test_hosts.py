@@ -64,7 +64,7 @@ def test_the_environment_says_who_we_are():
     )
     assert child(say).stdout == "0 1 False\n"
     assert child(say, **slurm | {"SLURM_NTASKS": "1"}, SLURM_PROCID="0").stdout == "0 1 False\n"
-    say += "; print(j.config.values["jax_cuda_visible_devices"])"
+    say += "; print(j.config.values['jax_cuda_visible_devices'])"
     with ThreadPoolExecutor() as pool:
         both = list(pool.map(lambda index: child(say, **slurm, SLURM_PROCID=index), "01"))
     assert [result.stdout for result in both] == ["0 2 True\n0,1,2,3\n", "1 2 True\n0,1,2,3\n"], both
