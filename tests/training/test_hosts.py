@@ -51,7 +51,7 @@ def test_two_processes_train_as_one_and_one_goes_on_from_their_checkpoint(tmp_pa
 def test_four_processes_and_a_mesh_of_data_and_fsdp(tmp_path):
     finish(*start_all(tmp_path / "four", STEPS, 4, mesh={"data": 2, "fsdp": 2}))
     one = alone(tmp_path / "one", 4, data=2, fsdp=2)
-    assert losses(tmp_path / "four") == one
+    assert_close(losses(tmp_path / "four"), one)  # the last bit depends on the order in which four are added up
     assert_close(alone(tmp_path / "single", 1), one)
 
 
