@@ -39,14 +39,17 @@ def step_products(config: Config, trained: Iterable[str]) -> list[Product]:
     encoders.clip_text(tally, model)
     encoders.image_encoder(tally, model)
     encoders.dsm(tally, model)
-    side = model.autoencoder.downsampling * _PATCH
-
-    def tokens(size: tuple[int, int]) -> int:
-        return (size[0] // side) * (size[1] // side)
-
-    conditions = tokens(canvas) + model.max_subjects * tokens(reference)
-    transformer(tally, model, tokens(canvas), conditions, trained_latents)
+    canvas_tokens, conditions = token_counts(config)
+    transformer(tally, model, canvas_tokens, conditions, trained_latents)
     return tally.products
+
+
+def token_counts(config: Config) -> tuple[int, int]:
+    """Tokens of the canvas, and of the pose and all references together."""
+    side = config.model.autoencoder.downsampling * _PATCH
+    canvas = (config.data.height // side) * (config.data.width // side)
+    reference = (config.data.reference_size // side) ** 2
+    return canvas, canvas + config.model.max_subjects * reference
 
 
 def step_flops(config: Config, trained: Iterable[str]) -> float:

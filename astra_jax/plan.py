@@ -1,0 +1,65 @@
+"""Plans a run on a machine that is not here: does it fit, how long does a step take, what does it cost.
+
+python -m astra_jax.plan --config configs/flux.py --topology v5p:4x4x4
+"""
+
+# ruff: noqa: E402 - the platform is chosen before jax is imported
+from __future__ import annotations
+
+import os
+
+# The TPU compiler is a library here. Looking for the devices behind it would take minutes on a machine without them.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+
+import json
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+from astra_jax import cli
+from astra_jax.errors import UserError
+from astra_jax.planning.compile import check_block
+from astra_jax.planning.plan import make_plan, with_batch
+from astra_jax.planning.report import report, summary
+from astra_jax.planning.search import search
+from astra_jax.planning.topology import block_device, parse_topology
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The run: a file of configs/.", lock_config=True)
+_TOPOLOGY = flags.DEFINE_string("topology", None, "The machine: v5p:4x4x4, v5e:8x8, v6e:16x16, h200:8, h100:64 ...")
+_BATCH = flags.DEFINE_float("batch_per_chip", None, "Examples a chip, in place of the config's train.batch_size.")
+_SEARCH = flags.DEFINE_bool("search", False, "Try all mesh shapes in place of the config's mesh.")
+_COMPILES = flags.DEFINE_integer("search_compiles", 3, "How many of the best shapes the compiler judges.", lower_bound=0)
+_ANALYTIC = flags.DEFINE_bool("analytic", False, "Ask no compiler: seconds in place of minutes, and estimates.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints the plan; the last line is a JSON object."""
+    del argv
+    if not _TOPOLOGY.value:
+        raise UserError("--topology is missing: name a machine, e.g. --topology=v5p:4x4x4 or --topology=h200:8")
+    config, topology = cli.read_config(_CONFIG.value), parse_topology(_TOPOLOGY.value)
+    if _BATCH.value is not None:
+        size = round(_BATCH.value * topology.chips)
+        if size < 1 or size != _BATCH.value * topology.chips:
+            raise UserError(f"--batch_per_chip {_BATCH.value:g} on {topology.chips} chips makes no whole batch")
+        config = with_batch(config, size)
+    compiled = topology.compiled and not _ANALYTIC.value
+    if _SEARCH.value:
+        plan = search(config, topology, _COMPILES.value if compiled else 0, _say)
+    else:
+        if compiled:
+            _say("compiling the step; this takes minutes for a model of FLUX's size")
+        plan = make_plan(config, topology, compiled)
+    check = check_block(config, block_device(topology)) if config.train.objective == "astra" else None
+    print("\n".join(report(plan, check)))
+    print(json.dumps(summary(plan, check)))
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)
