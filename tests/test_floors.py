@@ -15,6 +15,7 @@ FLOORS = {
     "params": set(),
     "config": {"errors"},
     "cli": {"errors", "config"},
+    "costs": {"config"},
     "models": {"config", "errors", "params"},
     "flow": set(),
     "pose": {"errors", "cli"},
@@ -22,7 +23,9 @@ FLOORS = {
     "weights": {"config", "errors", "params"},
     "weights.__main__": {"cli", "errors", "training"},
     "inputs": {"cli", "config", "errors", "models", "pose", "weights"},
-    "training": {"config", "errors", "params", "models", "flow", "weights"},
+    "training": {"config", "costs", "errors", "params", "models", "flow", "weights"},
+    "planning": {"config", "costs", "errors", "params", "models", "training"},
+    "plan": {"cli", "errors", "planning"},
     "pipeline": {"config", "errors", "params", "models", "flow", "pose", "weights", "inputs"},
     "results": {"config", "errors", "pipeline"},
 }

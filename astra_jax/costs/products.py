@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Product:
-    """A product that one example needs, `repeats` times over; `rows` x `inner` times `inner` x `columns`, `count` of it.
+    """A product that one example needs: `rows` x `inner` times `inner` x `columns`, `count` of them, `repeats` times.
 
     The backward pass multiplies again for each of its two operands that a gradient is wanted of.
     """

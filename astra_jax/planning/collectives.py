@@ -69,7 +69,7 @@ def bytes_sent(kind: str, instruction: Instruction, group: int) -> float:
     if kind == "all-reduce":
         return 2 * size * share
     if kind == "reduce-scatter":
-        return size * (group - 1)
+        return float(size * (group - 1))
     return float(size) if kind == "collective-permute" else size * share
 
 
@@ -99,7 +99,7 @@ def replica_groups(text: str, count: int) -> Int[np.ndarray, "groups members"]:
 
 
 def _mesh_groups(mesh: str, ids: Int[np.ndarray, "..."], axes: str) -> Int[np.ndarray, "groups members"]:
-    """Groups along some axes of a mesh of partitions; an axis 'a':(m)n is the middle of a split into m, n and the rest."""
+    """Groups along some axes of a mesh of partitions; 'a':(m)n is the middle of a split of a into m, n, the rest."""
     sizes = {name: int(size) for name, size in re.findall(r"'([^']+)'=(\d+)", mesh)}
     chosen = [(name, int(before or 1), int(part or sizes[name])) for name, before, part in _AXIS.findall(axes)]
     shape, members = [], []

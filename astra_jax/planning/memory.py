@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-from jax.sharding import AbstractMesh, Mesh
+from jax.sharding import Mesh
 
 from astra_jax.config import Config
 from astra_jax.costs.products import Product
@@ -61,9 +61,7 @@ def placed_memory(state: TrainState, frozen: Params, batch: Any, temporaries: fl
     )
 
 
-def estimated_temporaries(
-    config: Config, products: Sequence[Product], state: TrainState, mesh: Mesh | AbstractMesh
-) -> float:
+def estimated_temporaries(config: Config, products: Sequence[Product], state: TrainState, mesh: Mesh) -> float:
     """Bytes a chip of everything that lives within a step, by our own model.
 
     The scanned blocks keep their inputs (or what `transformer.remat` keeps beside them) for the backward pass. On top

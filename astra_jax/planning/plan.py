@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from jax.sharding import Mesh
-
 from astra_jax.config import Config
 from astra_jax.costs.products import Product
 from astra_jax.costs.step import step_products
@@ -83,7 +81,7 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
     temporaries, program, seconds, fits = estimated_temporaries(config, products, state, mesh), 0.0, 0.0, True
     collectives = expected
     if compiled:
-        if not isinstance(mesh, Mesh):
+        if not topology.compiled:
             raise ValueError(f"there is no compiler for {topology.name}")
         result = compile_for(config, mesh, state, frozen, batch)
         temporaries, program, seconds, fits = result.temporaries, result.program, result.seconds, result.fits

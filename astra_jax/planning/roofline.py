@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from astra_jax.config import Config
-from astra_jax.costs.products import Product
 from astra_jax.costs.chips import Chip
+from astra_jax.costs.products import Product
 
 # Assumptions, none of them measured by us.
 MATMUL_EFFICIENCY = 0.7  # of the peak rate, for large bfloat16 products

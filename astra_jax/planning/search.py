@@ -17,7 +17,7 @@ def mesh_shapes(config: Config, chips: int) -> Iterator[dict[str, int]]:
     """Sizes of (data, fsdp, context, tensor) whose product is `chips`, as far as batch and heads can be split so."""
     divisors = [size for size in range(1, chips + 1) if chips % size == 0]
     for sizes in itertools.product(divisors, repeat=len(AXES)):
-        shape = dict(zip(AXES, sizes, strict=True))
+        shape: dict[str, int] = dict(zip(AXES, sizes, strict=True))
         heads = config.model.transformer.heads
         if (
             math.prod(sizes) == chips

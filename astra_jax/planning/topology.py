@@ -10,13 +10,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AbstractMesh, AxisType, Mesh
+from jax.sharding import Mesh
 from jaxtyping import Int
 
 from astra_jax.config import MeshConfig
 from astra_jax.costs.chips import CHIPS, Chip
 from astra_jax.errors import UserError
-from astra_jax.training.mesh import AXES, make_mesh, mesh_sizes
+from astra_jax.training.mesh import make_mesh
 
 _MOST_CHIPS = 2**16
 
@@ -61,15 +61,25 @@ def parse_topology(name: str) -> Topology:
     return Topology(name, chip, shape)
 
 
-def mesh_of(topology: Topology, config: MeshConfig) -> Mesh | AbstractMesh:
-    """The mesh of the config over the machine: of the TPU compiler's devices, or of none where there are only GPUs.
+@dataclasses.dataclass(frozen=True)
+class PlannedGpu:
+    """Stands in a mesh for a GPU of some other machine; nothing can be compiled for it or put on it."""
+
+    id: int
+    process_index: int  # the node
+    device_kind: str
+    platform: str = "gpu"
+
+
+def mesh_of(topology: Topology, config: MeshConfig) -> Mesh:
+    """The mesh of the config over the machine, whose devices exist in name alone.
 
     Raises `UserError` for sizes that do not fit, and where libtpu or its topology is missing.
     """
-    sizes = mesh_sizes(config, topology.chips)
     if topology.compiled:
         return make_mesh(config, tpu_devices(topology))
-    return AbstractMesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+    chip = topology.chip
+    return make_mesh(config, [PlannedGpu(i, i // chip.wraps, chip.kind) for i in range(topology.chips)])
 
 
 def tpu_devices(topology: Topology) -> list[Any]:
@@ -80,7 +90,8 @@ def tpu_devices(topology: Topology) -> list[Any]:
     try:
         devices = topologies.get_topology_desc(topology_name=topology.name, platform="tpu").devices
     except JaxRuntimeError as error:
-        raise UserError(f"--topology {topology.name}: the TPU compiler refuses it: {str(error).splitlines()[0]}") from error
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--topology {topology.name}: the TPU compiler refuses it: {reason}") from error
     except (ImportError, NotImplementedError, RuntimeError, OSError) as error:
         raise UserError(
             f"--topology {topology.name} needs the TPU compiler, and libtpu is not there ({error}): "
@@ -91,13 +102,12 @@ def tpu_devices(topology: Topology) -> list[Any]:
     return list(devices)
 
 
-def places(topology: Topology, mesh: Mesh | AbstractMesh) -> Int[np.ndarray, "chips dims"]:
+def places(topology: Topology, mesh: Mesh) -> Int[np.ndarray, "chips dims"]:
     """Where the chips of the flattened mesh stand: torus coordinates, or (node, place in it) of GPUs."""
-    if isinstance(mesh, Mesh):
-        dimensions = len(topology.shape)
-        return np.array([device.coords[:dimensions] for device in mesh.devices.flat])
-    ids = np.arange(topology.chips)
-    return np.stack([ids // topology.chip.wraps, ids % topology.chip.wraps], -1)
+    devices = list(mesh.devices.flat)
+    if topology.compiled:
+        return np.array([device.coords[: len(topology.shape)] for device in devices])
+    return np.array([(device.process_index, device.id % topology.chip.wraps) for device in devices])
 
 
 def block_device(topology: Topology) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-from jax.sharding import AbstractMesh, Mesh
+from jax.sharding import Mesh
 
 from astra_jax.config import Config
 from astra_jax.costs.products import Product
@@ -19,7 +19,7 @@ from astra_jax.training.state import TrainState
 
 
 def expected_collectives(
-    config: Config, products: Sequence[Product], state: TrainState, frozen: Params, mesh: Mesh | AbstractMesh
+    config: Config, products: Sequence[Product], state: TrainState, frozen: Params, mesh: Mesh
 ) -> list[Collective]:
     """What fully sharded data parallelism, sequence exchange and split matrices must move.
 

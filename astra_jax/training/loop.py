@@ -14,12 +14,12 @@ import numpy as np
 
 from astra_jax.config import Config, to_dict
 from astra_jax.errors import UserError
-from astra_jax.params import Params
+from astra_jax.params import Params, flatten
 from astra_jax.training.checkpoint import Checkpoints
 from astra_jax.training.export import export, learnt
 from astra_jax.training.initialize import initialize
 from astra_jax.training.mesh import check_batch_size, make_mesh, replicated, shard_batch
-from astra_jax.training.meter import Meter
+from astra_jax.training.meter import Meter, step_work
 from astra_jax.training.metrics import make_writer
 from astra_jax.training.objective import Objective
 from astra_jax.training.optimizer import make_optimizer
@@ -81,7 +81,8 @@ def train(
 
         # 4. Steps. Nothing in here waits for the device but the meter, and that for the step before.
         writer = make_writer(workdir, settings.steps, start)
-        meter = Meter(writer, settings.log_every, settings.max_skipped, start)
+        work = step_work(config, list(mesh.devices.flat), flatten(state.params))
+        meter = Meter(writer, settings.log_every, settings.max_skipped, start, work)
         try:
             while step < settings.steps and not stop.requested:
                 began = time.monotonic()

@@ -35,20 +35,15 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     Raises `UserError` for sizes whose product is not the number of devices, naming the nearest sizes that fit.
     """
     devices = jax.devices() if devices is None else list(devices)
-    sizes = mesh_sizes(config, len(devices))
-    return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
-
-
-def mesh_sizes(config: MeshConfig, devices: int) -> tuple[int, ...]:
-    """The sizes of the axes for this many devices; raises `UserError` as `make_mesh` does."""
     sizes = [getattr(config, axis) for axis in AXES]
     if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
         raise UserError(f"{_describe(sizes)}: sizes are at least 1 and at most one of them is -1 (the devices left)")
     known = math.prod(size for size in sizes if size != -1)
-    if (-1 in sizes and devices % known) or (-1 not in sizes and known != devices):
-        nearest = _nearest_sizes(sizes, devices)
-        raise UserError(f"{_describe(sizes)} does not fit {devices} devices; nearest: {_describe(nearest)}")
-    return tuple(devices // known if size == -1 else size for size in sizes)
+    if (-1 in sizes and len(devices) % known) or (-1 not in sizes and known != len(devices)):
+        nearest = _nearest_sizes(sizes, len(devices))
+        raise UserError(f"{_describe(sizes)} does not fit {len(devices)} devices; nearest: {_describe(nearest)}")
+    sizes = [len(devices) // known if size == -1 else size for size in sizes]
+    return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
 
 
 def _describe(sizes: Sequence[int]) -> str:

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 
+from astra_jax.config import Config
+from astra_jax.costs.chips import chip_of_kind
+from astra_jax.costs.step import step_flops
 from astra_jax.errors import UserError
 from astra_jax.training.metrics import MetricWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class StepWork:
+    """What one chip does in one step."""
+
+    images: float
+    peak_seconds: float | None = None  # that the needed FLOPs take at the chip's peak rate; None: the rate is unknown
+
+    def rates(self, seconds: float) -> dict[str, float]:
+        """Images a second and chip and, where the peak is known, the model FLOPs utilisation of steps of `seconds`."""
+        rates = {"images_per_second_per_chip": self.images / seconds}
+        return rates if self.peak_seconds is None else rates | {"mfu": self.peak_seconds / seconds}
+
+
+def step_work(config: Config, devices: Sequence[Any], trained: Iterable[str]) -> StepWork:
+    """The work of a step on these devices with these trained parameters (paths): needed FLOPs, as in `costs.step`."""
+    images, chip = config.train.batch_size / len(devices), chip_of_kind(devices[0].device_kind)
+    return StepWork(images, images * step_flops(config, trained) / chip.flops if chip else None)
 
 
 class Meter:
@@ -19,7 +43,8 @@ class Meter:
     host. Raises `UserError` once `max_skipped` steps in a row had a loss that is not finite.
     """
 
-    def __init__(self, writer: MetricWriter, log_every: int, max_skipped: int, start: int) -> None:
+    def __init__(self, writer: MetricWriter, log_every: int, max_skipped: int, start: int, work: StepWork) -> None:
+        self._work = work
         self._writer, self._log_every, self._max_skipped = writer, log_every, max_skipped
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
         self._skipped_in_a_row = 0
@@ -72,5 +97,6 @@ class Meter:
         elapsed = time.monotonic() - self._started
         if step != self._first and elapsed > 0:
             report |= {"steps_per_second": self._steps / elapsed, "data_wait": self._waited / elapsed}
+            report |= self._work.rates(elapsed / self._steps)
         self._writer.scalars(step, report)
         self._reset()
