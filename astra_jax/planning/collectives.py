@@ -136,4 +136,4 @@ def _lists(text: str) -> Int[np.ndarray, "groups members"]:
 
 def total_bytes(collectives: Sequence[Collective]) -> float:
     """Bytes that one chip sends in a step."""
-    return sum(collective.bytes for collective in collectives)
+    return float(sum(collective.bytes for collective in collectives))

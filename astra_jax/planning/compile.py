@@ -104,23 +104,23 @@ def check_block(config: Config, device: Any) -> BlockCheck:
     words, length = model.phrase_length * model.max_subjects, model.text_length + canvas + conditions
     dtype = jnp.dtype(model.dtype)
     table = array(jnp.float32, 1, length, sum(sizes.axes_dim) // 2)
-    inputs = Conditions(
-        text=array(dtype, 1, model.text_length, sizes.context_dim),
-        pooled=array(dtype, 1, sizes.pooled_dim),
-        guidance=array(jnp.float32, 1),
-        images=array(jnp.float32, 1, conditions, sizes.latent_dim),
-        cos=table,
-        sin=table,
-        mask=array(jnp.bool_, 1, length),
-        offsets=array(jnp.float32, 1, 1, words, sizes.width),
-        place=array(jnp.float32, 1, words, model.text_length),
-    )
+    fields = {
+        "text": array(dtype, 1, model.text_length, sizes.context_dim),
+        "pooled": array(dtype, 1, sizes.pooled_dim),
+        "guidance": array(jnp.float32, 1),
+        "images": array(jnp.float32, 1, conditions, sizes.latent_dim),
+        "cos": table,
+        "sin": table,
+        "mask": array(jnp.bool_, 1, length),
+        "offsets": array(jnp.float32, 1, 1, words, sizes.width),
+        "place": array(jnp.float32, 1, words, model.text_length),
+    }
     module = Transformer(sizes, dtype)
     params = jax.eval_shape(Astra(model).init, jax.random.key(0))["transformer"]
     params = jax.tree.map(lambda leaf: array(dtype, *leaf.shape), params)
-    run = jax.jit(lambda params, *args: module.apply({"params": params}, *args))
+    run = jax.jit(lambda params, x, t, fields: module.apply({"params": params}, x, t, Conditions(**fields)))
     x, t = array(jnp.float32, 1, canvas, sizes.latent_dim), array(jnp.float32, 1)
-    costs = run.lower(params, x, t, inputs).compile().cost_analysis()
+    costs = run.lower(params, x, t, fields).compile().cost_analysis()
     tally = Tally(())
     transformer(tally, model, canvas, conditions, False)
     return BlockCheck(forward_flops(tally.products), float((costs or {}).get("flops", 0.0)))

@@ -77,10 +77,10 @@ def estimated_temporaries(config: Config, products: Sequence[Product], state: Tr
     streams = [p for p in maps if p.name.endswith(("img_qkv", "txt_qkv", "linear1")) and p.name.startswith("transf")]
     if not streams:  # the autoencoder alone
         kept = sum(p.rows * p.columns * p.count * (width + 4) for p in products if p.weights)
-        return examples * kept + gradients
+        return float(examples * kept + gradients)
 
     def outputs(chosen: Sequence[Product], layers: bool) -> float:
-        return sum(p.rows * p.columns * (p.repeats if layers else 1) * width for p in chosen)
+        return float(sum(p.rows * p.columns * (p.repeats if layers else 1) * width for p in chosen))
 
     carries = sum(p.rows * p.inner * p.repeats * width for p in streams)
     double = [p for p in maps if "/double_blocks/" in p.name]
@@ -92,7 +92,7 @@ def estimated_temporaries(config: Config, products: Sequence[Product], state: Tr
     inside = examples * (carries + kept + working) / split + gathered / mesh.shape["tensor"]
     pictures = [p for p in products if p.name.startswith("autoencoder/") and p.weights]
     before = examples * _PICTURE_SET * max((p.rows * p.columns * p.count for p in pictures), default=0) * width
-    return max(inside, before) + gradients
+    return float(max(inside, before) + gradients)
 
 
 _WORKING_SET = 3.0

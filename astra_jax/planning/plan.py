@@ -11,7 +11,7 @@ from astra_jax.params import flatten
 from astra_jax.planning.abstract import abstract_batch
 from astra_jax.planning.collectives import Collective
 from astra_jax.planning.compile import compile_for
-from astra_jax.planning.memory import GIB, Memory, estimated_temporaries, placed_memory
+from astra_jax.planning.memory import GIB, Memory, estimated_temporaries, local_bytes, placed_memory
 from astra_jax.planning.network import Wires
 from astra_jax.planning.roofline import Roofline, Work, chip_work, roofline
 from astra_jax.planning.topology import Topology, mesh_of, places
@@ -75,8 +75,8 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
     sizes = dict(mesh.shape)
     wires = Wires(topology, sizes, places(topology, mesh))
     expected = expected_collectives(config, products, state, frozen, mesh)
-    work = chip_work(config, products, sizes, placed_memory(state, frozen, batch, 0).trained)
-    by_hand = roofline(topology.chip, work, sum(map(wires.seconds, expected)))
+    work = chip_work(config, products, sizes, local_bytes(state.params))
+    by_hand = roofline(topology.chip, work, sum(map(wires.seconds, expected), 0.0))
 
     temporaries, program, seconds, fits = estimated_temporaries(config, products, state, mesh), 0.0, 0.0, True
     collectives = expected
@@ -97,7 +97,7 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
         collectives=collectives,
         network=network,
         work=work,
-        roofline=roofline(topology.chip, work, sum(network)),
+        roofline=roofline(topology.chip, work, sum(network, 0.0)),
         compiled=compiled,
         compile_seconds=seconds,
         fits=fits and memory.total <= topology.chip.hbm_gib * GIB,

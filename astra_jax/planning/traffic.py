@@ -32,10 +32,10 @@ def expected_collectives(
     examples = config.train.batch_size / (shape["data"] * shape["fsdp"])
     found = []
 
-    def add(kind: str, axis: str, runs: int, size: float, factor: float = 1.0) -> None:
+    def add(kind: str, axis: str, runs: int, size: float | int) -> None:
         group = shape[axis]
         if group > 1 and size:
-            found.append(Collective(kind, (axis,), group, runs, factor * size * (group - 1) / group))
+            found.append(Collective(kind, (axis,), group, runs, size * (group - 1) / group))
 
     again = config.model.transformer.remat == "full"
     layers = config.model.transformer.double_blocks + config.model.transformer.single_blocks
@@ -45,18 +45,18 @@ def expected_collectives(
         if _split_over(leaf, "fsdp"):
             differentiated = path.rpartition("/")[0] in backward
             gathered += math.prod(leaf.shape) * width * (2 if differentiated else 1) / _others(leaf, shape)
-    trained = [leaf for _, leaf in leaves_with_paths(state.params)]
+    trained: list[Any] = [leaf for _, leaf in leaves_with_paths(state.params)]
     gradients = sum(math.prod(leaf.shape) * 4.0 / _others(leaf, shape) for leaf in trained if _split_over(leaf, "fsdp"))
     add("all-gather", "fsdp", (3 if again else 2) * layers, gathered)
     add("reduce-scatter", "fsdp", layers, gradients)
     whole = sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * 4.0 for leaf in trained)
-    add("all-reduce", "data", layers, whole, 2)
+    add("all-reduce", "data", layers, 2 * whole)
     blocks = [p for p in products if is_block(p) and p.weights and p.name.startswith("transformer/")]
     passes = 2 + max((recomputed(p, config.model.transformer.remat) for p in blocks), default=0.0)
     streams = sum(p.rows * p.inner * p.repeats for p in blocks if p.name.endswith(("_qkv", "linear1")))
     moved = examples * streams * width
     add("all-to-all", "context", int(passes * 4 * layers), passes * 4 * moved / shape["context"] / shape["tensor"])
-    add("all-reduce", "tensor", int(passes * 2 * layers), passes * 2 * moved / shape["context"], 2)
+    add("all-reduce", "tensor", int(passes * 2 * layers), passes * 2 * 2 * moved / shape["context"])
     return sorted(found, key=lambda collective: -collective.bytes)
 
 
