@@ -19,11 +19,8 @@ from ml_collections import config_flags
 
 from astra_jax import cli
 from astra_jax.errors import UserError
-from astra_jax.planning.compile import check_block
-from astra_jax.planning.plan import make_plan, with_batch
 from astra_jax.planning.report import report, summary
-from astra_jax.planning.search import search
-from astra_jax.planning.topology import block_device, parse_topology
+from astra_jax.planning.request import requested_plan
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The run: a file of configs/.", lock_config=True)
 _TOPOLOGY = flags.DEFINE_string("topology", None, "The machine: v5p:4x4x4, v5e:8x8, v6e:16x16, h200:8, h100:64 ...")
@@ -38,20 +35,10 @@ def main(argv: Sequence[str]) -> None:
     del argv
     if not _TOPOLOGY.value:
         raise UserError("--topology is missing: name a machine, e.g. --topology=v5p:4x4x4 or --topology=h200:8")
-    config, topology = cli.read_config(_CONFIG.value), parse_topology(_TOPOLOGY.value)
-    if _BATCH.value is not None:
-        size = round(_BATCH.value * topology.chips)
-        if size < 1 or size != _BATCH.value * topology.chips:
-            raise UserError(f"--batch_per_chip {_BATCH.value:g} on {topology.chips} chips makes no whole batch")
-        config = with_batch(config, size)
-    compiled = topology.compiled and not _ANALYTIC.value
-    if _SEARCH.value:
-        plan = search(config, topology, _COMPILES.value if compiled else 0, _say)
-    else:
-        if compiled:
-            _say("compiling the step; this takes minutes for a model of FLUX's size")
-        plan = make_plan(config, topology, compiled)
-    check = check_block(config, block_device(topology)) if config.train.objective == "astra" else None
+    config = cli.read_config(_CONFIG.value)
+    plan, check = requested_plan(
+        config, _TOPOLOGY.value, _BATCH.value, _SEARCH.value, _COMPILES.value, _ANALYTIC.value, _say
+    )
     print("\n".join(report(plan, check)))
     print(json.dumps(summary(plan, check)))
 

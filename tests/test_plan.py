@@ -14,7 +14,7 @@ HAS_LIBTPU = importlib.util.find_spec("libtpu") is not None
 
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory):
-    """The first steps of configs/puppets.py's model, in bfloat16."""
+    """The model of configs/puppets.py in bfloat16, and 16 examples."""
     path = tmp_path_factory.mktemp("configs") / "tiny.py"
     path.write_text(
         "import sys\n"
@@ -29,52 +29,40 @@ def config_file(tmp_path_factory):
     return path
 
 
-def start(config_file, *flags):
+def plan(config_file, *flags, limit=120):
     command = [sys.executable, "-m", "astra_jax.plan", f"--config={config_file}", *flags]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
 
 
 def test_a_plan_for_gpus_is_analytic_and_ends_in_json(config_file):
-    process = start(config_file, "--topology=h200:8", "--search")
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    plan = json.loads(out.splitlines()[-1])
-    assert plan["fits"]
-    assert not plan["compiled"]
-    assert 0 < plan["mfu"] < 1
-    assert plan["step_seconds"] > 0
-    assert 0 < plan["hbm_gib"] < plan["hbm_limit_gib"]
-    assert "analytic" in out
-    assert "PREDICTED, not measured" in out
+    done = plan(config_file, "--topology=h200:8", "--search")
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    assert numbers["fits"]
+    assert not numbers["compiled"]
+    assert 0 < numbers["mfu"] < 1
+    assert numbers["step_seconds"] > 0
+    assert 0 < numbers["hbm_gib"] < numbers["hbm_limit_gib"]
+    assert "analytic" in done.stdout
+    assert "PREDICTED, not measured" in done.stdout
 
 
-def test_mistakes_are_one_line_and_exit_code_2(config_file):
-    cases = {
-        ("--topology=v5p:4x4",): "v5p takes 3 dimensions",
-        ("--topology=h200:8", "--config.mesh.data=3"): "does not fit 8 devices; nearest",
-        ("--topology=h200:8", "--config.train.batch_size=12"): "train.batch_size 12 does not divide",
-        ("--topology=h200:8", "--batch_per_chip=0.3"): "makes no whole batch",
-        ("--topology=v5p:3x5x4",): "refuses it" if HAS_LIBTPU else "libtpu is not there",
-    }
-    processes = {flags: start(config_file, *flags) for flags in cases}
-    for flags, process in processes.items():
-        _, err = process.communicate(timeout=120)
-        lines = [line for line in err.splitlines() if line.startswith("error: ")]
-        assert process.returncode == 2, (flags, err)
-        assert len(lines) == 1
-        assert cases[flags] in lines[0]
-        assert "Traceback" not in err
+def test_a_mistake_is_one_line_and_exit_code_2(config_file):
+    done = plan(config_file, "--topology=v5p:4x4")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: --topology 'v5p:4x4': v5p takes 3 dimensions")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_LIBTPU, reason="needs libtpu: pip install '.[plan]'")
 def test_the_tpu_compiler_compiles_the_step(config_file):
-    process = start(config_file, "--topology=v5e:2x2", "--config.mesh.data=2", "--config.mesh.fsdp=2")
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
-    plan = json.loads(out.splitlines()[-1])
-    assert plan["compiled"]
-    assert plan["fits"]
-    assert plan["memory_gib"]["program"] > 0
-    assert {tuple(c["axes"]) for c in plan["collectives"]} >= {("fsdp",)}
-    assert abs(plan["block_flops_deviation"]) < 0.3
+    done = plan(config_file, "--topology=v5e:2x2", "--config.mesh.data=2", "--config.mesh.fsdp=2", limit=600)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    assert numbers["compiled"]
+    assert numbers["fits"]
+    assert numbers["memory_gib"]["program"] > 0
+    assert {tuple(c["axes"]) for c in numbers["collectives"]} >= {("fsdp",)}
+    assert abs(numbers["block_flops_deviation"]) < 0.3

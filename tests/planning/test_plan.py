@@ -13,6 +13,7 @@ from astra_jax.planning.compile import check_block, out_of_memory
 from astra_jax.planning.memory import GIB, local_bytes
 from astra_jax.planning.plan import make_plan, with_batch
 from astra_jax.planning.report import report, summary
+from astra_jax.planning.request import requested_plan
 from astra_jax.planning.search import mesh_shapes, search
 from astra_jax.planning.topology import mesh_of, parse_topology
 from astra_jax.training.initialize import targets
@@ -97,6 +98,20 @@ def test_nothing_fits(run, change):
     huge = change(with_batch(run, 8 * 10**6), data={"height": 512, "width": 512})
     with pytest.raises(UserError, match="no mesh found for 8000000 examples on h200:8: .* lower --batch_per_chip"):
         search(huge, GPUS, 0, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("machine", "groups", "per_chip", "message"),
+    [
+        ("h200:8", {"mesh": {"data": 3}}, None, "does not fit 8 devices; nearest"),
+        ("h200:8", {"train": {"batch_size": 12}}, None, "train.batch_size 12 does not divide"),
+        ("h200:8", {}, 0.3, "--batch_per_chip 0.3 on 8 chips makes no whole batch"),
+        ("h200:8", {}, 0.0, "makes no whole batch"),
+    ],
+)
+def test_what_cannot_be_is_refused(run, change, machine, groups, per_chip, message):
+    with pytest.raises(UserError, match=message):
+        requested_plan(change(run, **groups), machine, per_chip, False, 0, True, print)
 
 
 def test_the_report_and_its_summary_agree(run):
