@@ -5,12 +5,6 @@ python -m astra_jax.plan --config configs/flux.py --topology v5p:4x4x4
 
 from __future__ import annotations
 
-import os
-
-# The TPU compiler is a library here. Looking for the devices behind it would take minutes on a machine without them.
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-
 import json
 from collections.abc import Sequence
 
@@ -19,6 +13,7 @@ from ml_collections import config_flags
 
 from astra_jax import cli
 from astra_jax.errors import UserError
+from astra_jax.planning.environment import compile_only
 from astra_jax.planning.report import report, summary
 from astra_jax.planning.request import requested_plan
 
@@ -33,6 +28,7 @@ _ANALYTIC = flags.DEFINE_bool("analytic", False, "Ask no compiler: seconds in pl
 def main(argv: Sequence[str]) -> None:
     """Prints the plan; the last line is a JSON object."""
     del argv
+    compile_only()
     if not _TOPOLOGY.value:
         raise UserError("--topology is missing: name a machine, e.g. --topology=v5p:4x4x4 or --topology=h200:8")
     config = cli.read_config(_CONFIG.value)

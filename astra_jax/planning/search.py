@@ -13,6 +13,10 @@ from astra_jax.planning.topology import Topology
 from astra_jax.training.mesh import AXES
 
 
+class NothingFits(UserError):
+    """No mesh leaves room enough; a smaller batch may."""
+
+
 def mesh_shapes(config: Config, chips: int) -> Iterator[dict[str, int]]:
     """Sizes of (data, fsdp, context, tensor) whose product is `chips`, as far as batch and heads can be split so."""
     divisors = [size for size in range(1, chips + 1) if chips % size == 0]
@@ -50,7 +54,7 @@ def search(config: Config, topology: Topology, compiles: int, say: Callable[[str
         say(f"  {describe(plan)}")
     if not topology.compiled or compiles == 0:
         if not fitting:
-            raise UserError(_nothing_fits(config, topology, min(estimates, key=lambda p: p.memory.total)))
+            raise NothingFits(_nothing_fits(config, topology, min(estimates, key=lambda p: p.memory.total)))
         return fitting[0]
     rest = sorted((p for p in estimates if not p.fits), key=lambda p: p.memory.total)
     judged = []
@@ -60,7 +64,7 @@ def search(config: Config, topology: Topology, compiles: int, say: Callable[[str
         say(f"  {describe(judged[-1])} (compiled in {judged[-1].compile_seconds:.0f} s)")
     good = [plan for plan in judged if plan.fits]
     if not good:
-        raise UserError(_nothing_fits(config, topology, min(judged, key=lambda p: p.memory.total)))
+        raise NothingFits(_nothing_fits(config, topology, min(judged, key=lambda p: p.memory.total)))
     return min(good, key=lambda plan: plan.roofline.step)
 
 
