@@ -6,6 +6,8 @@ that its softmax is the ordinary one and no running sums are needed.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -50,7 +52,7 @@ def blocked(
     keys, values, absent = _matrices(k), _matrices(v), _absent(mask, heads)
 
     # The loop is a barrier already: common subexpressions of the two passes cannot be merged across it.
-    @jax.checkpoint(prevent_cse=False)
+    @functools.partial(jax.checkpoint, prevent_cse=False)
     def one(rows: tuple[Array, Array | None]) -> Array:
         return _scores_and_sum(rows[0], keys, values, absent, rows[1], batch)
 
