@@ -18,7 +18,7 @@ from astra_jax.planning.topology import Topology, mesh_of, places
 from astra_jax.planning.traffic import expected_collectives
 from astra_jax.training.initialize import targets
 from astra_jax.training.loop import check_settings
-from astra_jax.training.mesh import check_batch_size
+from astra_jax.training.mesh import check_axes, check_batch_size
 from astra_jax.training.objectives import make_objective
 
 
@@ -68,6 +68,7 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
     """
     check_settings(config)
     mesh = mesh_of(topology, config.mesh)
+    check_axes(config, mesh)
     check_batch_size(config.train.batch_size, mesh)
     state, frozen = targets(config, make_objective(config), mesh)
     batch = abstract_batch(config, mesh)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from astra_jax.config import Config
 from astra_jax.errors import UserError
@@ -32,7 +32,7 @@ def mesh_shapes(config: Config, chips: int) -> Iterator[dict[str, int]]:
 
 
 def search(config: Config, topology: Topology, compiles: int, say: Callable[[str], None]) -> Plan:
-    """The fastest plan that fits.
+    """The best plan that fits, as `preferred` has it.
 
     Estimates order all shapes that training accepts; the compiler then judges the first `compiles` of those that fit
     by estimate (none where there is no compiler). If the compiler refuses all of them, the next ones by memory follow.
@@ -48,7 +48,7 @@ def search(config: Config, topology: Topology, compiles: int, say: Callable[[str
         raise refused or UserError(
             f"train.batch_size {config.train.batch_size} cannot be split over {topology.name} with any mesh"
         )
-    fitting = sorted((p for p in estimates if p.fits), key=lambda p: p.roofline.step)
+    fitting = preferred([plan for plan in estimates if plan.fits])
     say(f"{len(estimates)} mesh shapes, {len(fitting)} fit by estimate")
     for plan in fitting[:8]:
         say(f"  {describe(plan)}")
@@ -65,7 +65,13 @@ def search(config: Config, topology: Topology, compiles: int, say: Callable[[str
     good = [plan for plan in judged if plan.fits]
     if not good:
         raise NothingFits(_nothing_fits(config, topology, min(judged, key=lambda p: p.memory.total)))
-    return min(good, key=lambda plan: plan.roofline.step)
+    return preferred(good)[0]
+
+
+def preferred(plans: Sequence[Plan]) -> list[Plan]:
+    """The fastest first; of those within a percent of the fastest, the one that needs least memory."""
+    limit = 1.01 * min((plan.roofline.step for plan in plans), default=0.0)
+    return sorted(plans, key=lambda plan: (max(plan.roofline.step, limit), plan.memory.total))
 
 
 def _nothing_fits(config: Config, topology: Topology, best: Plan) -> str:

@@ -18,7 +18,7 @@ from astra_jax.params import Params, flatten
 from astra_jax.training.checkpoint import Checkpoints
 from astra_jax.training.export import export, learnt
 from astra_jax.training.initialize import initialize
-from astra_jax.training.mesh import check_batch_size, make_mesh, replicated, shard_batch
+from astra_jax.training.mesh import check_axes, check_batch_size, make_mesh, replicated, shard_batch
 from astra_jax.training.meter import Meter, step_work
 from astra_jax.training.metrics import make_writer
 from astra_jax.training.objective import Objective
@@ -58,6 +58,7 @@ def train(
     # 1. What can be refused is refused before anything is computed.
     check_settings(config)
     mesh = make_mesh(config.mesh, devices)
+    check_axes(config, mesh)
     check_batch_size(settings.batch_size, mesh)
     checkpoints = Checkpoints(workdir, config, [fingerprint(folder) for folder in settings.initialize_from])
 
@@ -124,9 +125,6 @@ def check_settings(config: Config) -> None:
             raise UserError(f"train.{name} must be 0 (never) or more, not {getattr(settings, name)}")
     # These two are only used at the end, which may be days away.
     check_export(config, settings.export_dtype)
-    for name in ("context", "tensor"):
-        if getattr(config.mesh, name) != 1:
-            raise UserError(f"mesh.{name} must be 1: nothing is split over it; use mesh.data or mesh.fsdp")
 
 
 class Preview:
