@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
-from astra_jax.config import Config
+import jax
+
+from astra_jax.config import Config, MeshConfig
 from astra_jax.costs.products import Product
 from astra_jax.costs.step import step_products
-from astra_jax.params import flatten
+from astra_jax.params import Params, flatten
 from astra_jax.planning.abstract import abstract_batch
-from astra_jax.planning.collectives import Collective
+from astra_jax.planning.collectives import Collective, total_bytes
 from astra_jax.planning.compile import compile_for
 from astra_jax.planning.memory import GIB, Memory, estimated_temporaries, local_bytes, placed_memory
 from astra_jax.planning.network import Wires
 from astra_jax.planning.roofline import Roofline, Work, chip_work, roofline
 from astra_jax.planning.topology import Topology, mesh_of, places
 from astra_jax.planning.traffic import expected_collectives
-from astra_jax.training.initialize import targets
+from astra_jax.training.initialize import place_shapes
 from astra_jax.training.loop import check_settings
 from astra_jax.training.mesh import check_axes, check_batch_size
 from astra_jax.training.objectives import make_objective
@@ -38,7 +41,8 @@ class Plan:
     compiled: bool  # by the real compiler; otherwise temporaries and collectives are our own estimate
     compile_seconds: float
     fits: bool
-    seconds_by_hand: float  # the step's time with the collectives that were expected
+    estimated_temporaries: float  # bytes a chip by our own model, whether compiled or not
+    expected_bytes: float  # that one chip sends by our own count, whether compiled or not
 
     @property
     def batch_per_chip(self) -> float:
@@ -70,16 +74,17 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
     mesh = mesh_of(topology, config.mesh)
     check_axes(config, mesh)
     check_batch_size(config.train.batch_size, mesh)
-    state, frozen = targets(config, make_objective(config), mesh)
+    unplaced = with_batch(dataclasses.replace(config, mesh=MeshConfig()), 1)
+    state, frozen = place_shapes(config, _parameter_shapes(unplaced), make_objective(config).rules, mesh)
     batch = abstract_batch(config, mesh)
     products = step_products(config, flatten(state.params))
     sizes = dict(mesh.shape)
     wires = Wires(topology, sizes, places(topology, mesh))
     expected = expected_collectives(config, products, state, frozen, mesh)
     work = chip_work(config, products, sizes, local_bytes(state.params))
-    by_hand = roofline(topology.chip, work, sum(map(wires.seconds, expected), 0.0))
+    estimated = estimated_temporaries(config, products, state, mesh)
 
-    temporaries, program, seconds, fits = estimated_temporaries(config, products, state, mesh), 0.0, 0.0, True
+    temporaries, program, seconds, fits = estimated, 0.0, 0.0, True
     collectives = expected
     if compiled:
         if not topology.compiled:
@@ -102,5 +107,12 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
         compiled=compiled,
         compile_seconds=seconds,
         fits=fits and memory.total <= topology.chip.hbm_gib * GIB,
-        seconds_by_hand=by_hand.step,
+        estimated_temporaries=estimated,
+        expected_bytes=total_bytes(expected),
     )
+
+
+@functools.lru_cache(maxsize=2)
+def _parameter_shapes(config: Config) -> Params:
+    """Shapes of all parameters; a search asks for them for every mesh and batch, of which they do not depend."""
+    return jax.eval_shape(make_objective(config).init, jax.random.key(0))

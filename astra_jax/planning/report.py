@@ -26,6 +26,7 @@ def report(plan: Plan, check: BlockCheck | None) -> list[str]:
         "",
         f"Memory a chip ({by}): {memory.total / GIB:.2f} of {chip.hbm_gib:.1f} GiB, {yes}",
         *(f"  {name:<34}{size / GIB:9.3f} GiB" for name, size in _memory(plan)),
+        *_estimates(plan),
         "",
         "FLOPs an example, by hand (forward + backward)",
         *(f"  {part:<34}{forward / 1e12:9.3f} + {back / 1e12:.3f} TFLOP" for part, (forward, back) in _parts(plan)),
@@ -43,7 +44,7 @@ def report(plan: Plan, check: BlockCheck | None) -> list[str]:
         if collective.bytes >= 1e6:
             lines.append(
                 f"  {collective.named():<34}{collective.bytes / 1e9:9.3f} GB in {collective.runs} runs, groups of"
-                f" {collective.group}: {seconds:.3f} s"
+                f" {collective.group}: {seconds:.3f} s at the full rate"
             )
     if not plan.collectives:
         lines.append("  none")
@@ -86,7 +87,8 @@ def summary(plan: Plan, check: BlockCheck | None) -> dict[str, Any]:
         "memory_seconds": plan.roofline.memory,
         "network_seconds": plan.roofline.network,
         "step_seconds": plan.roofline.step,
-        "step_seconds_by_hand": plan.seconds_by_hand,
+        "estimated_temporaries_gib": plan.estimated_temporaries / GIB,
+        "expected_bytes": plan.expected_bytes,
         "bound": plan.roofline.bound,
         "mfu": plan.roofline.mfu,
         "images_per_second_per_chip": plan.images_per_chip_second,
@@ -107,6 +109,14 @@ def _memory(plan: Plan) -> list[tuple[str, float]]:
         ("activations and temporaries", memory.temporaries),
         ("program", memory.program),
     ]
+
+
+def _estimates(plan: Plan) -> list[str]:
+    """How far our own model is from the compiler, where both are known."""
+    if not (plan.compiled and plan.fits):
+        return []
+    off = plan.estimated_temporaries / plan.memory.temporaries - 1
+    return [f"  our own estimate of the temporaries: {plan.estimated_temporaries / GIB:.2f} GiB ({off:+.0%})"]
 
 
 def _parts(plan: Plan) -> list[tuple[str, tuple[float, float]]]:
