@@ -127,6 +127,7 @@ def draw(rows: Sequence[dict[str, Any]]) -> None:
     axes.set_xscale("log", base=2)
     ticks = sorted({row["chips"] for row in pods})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xlim(ticks[0] / 1.6, ticks[-1] * 1.6)
     axes.set_ylim(0, 1.25 * max(row["images_per_second_per_chip"] for row in pods))
     axes.set_xlabel("TPU v5p chips, batch a chip kept")
     axes.set_ylabel("images a second and chip")
