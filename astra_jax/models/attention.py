@@ -59,7 +59,7 @@ def choose(q: Float[Array, "B Lq H D"], k: Float[Array, "B Lk H D"], bias: Array
         if _runs(kernel) and _obstacle(kernel, q, bias) is None:
             return kernel
     scores = attention_xla.score_bytes(q.shape[0] * q.shape[2], q.shape[1], k.shape[1])
-    return "blocked" if scores > attention_xla.SCORE_BYTES else "plain"
+    return "blocked" if scores > attention_xla.LARGE else "plain"
 
 
 def _runs(kernel: str) -> bool:

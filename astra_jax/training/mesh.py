@@ -33,8 +33,8 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of all `devices` (default: every device of every process) with the axes data, fsdp, context, tensor.
 
     One size may be -1 and takes the devices that are left. The axes are Auto: the compiler completes the shardings.
-    With `dcn_data` n > 1 the data axis runs over n slices (or processes, where devices know no slices), n-th by n-th, and
-    all other axes stay inside one. Raises `UserError` for sizes whose product is not the number of devices, naming the
+    With `dcn_data` above 1 the data axis runs first over so many slices (TPUs) or processes (other devices), and all
+    other axes stay within one. Raises `UserError` for sizes whose product is not the number of devices, naming the
     nearest sizes that fit, and for a `dcn_data` that is not the number of slices.
     """
     devices = jax.devices() if devices is None else list(devices)
