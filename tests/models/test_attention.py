@@ -191,9 +191,10 @@ def test_keys_that_exist_come_first_for_cudnn(monkeypatch):
         ("tpu", (1, 2560, 24, 128), "bfloat16", False, "splash"),
         ("tpu", (8, 251, 3, 64), "bfloat16", False, "plain"),  # heads narrower than a lane
         ("tpu", (1, 512, 2, 128), "bfloat16", True, "plain"),
-        ("gpu", (1, 2560, 24, 128), "bfloat16", False, "cudnn"),
-        ("gpu", (1, 2560, 24, 128), "float32", False, "blocked"),
-        ("gpu", (1, 4096, 1, 512), "bfloat16", False, "blocked"),  # the autoencoder's one head
+        ("nvidia", (1, 2560, 24, 128), "bfloat16", False, "cudnn"),
+        ("nvidia", (1, 2560, 24, 128), "float32", False, "blocked"),
+        ("gpu", (1, 2560, 24, 128), "bfloat16", False, "blocked"),  # no NVIDIA one
+        ("nvidia", (1, 4096, 1, 512), "bfloat16", False, "blocked"),  # the autoencoder's one head
     ],
 )
 def test_auto_takes_the_platforms_kernel_where_it_can_do_it(monkeypatch, platform, shape, dtype, biased, expected):
@@ -207,7 +208,7 @@ def test_auto_takes_the_platforms_kernel_where_it_can_do_it(monkeypatch, platfor
 
 def test_a_backend_that_cannot_do_it_is_refused():
     q, k, v, mask = arrays()
-    with pytest.raises(UserError, match="model.attention 'splash' runs on TPUs, not on cpu: choose 'auto'"):
+    with pytest.raises(UserError, match="model.attention 'splash' runs on tpu, not on cpu: choose 'auto'"):
         attend(q, k, v, mask, backend="splash")
     with pytest.raises(ValueError, match="computes in bfloat16 or float16, not float32"):
         attend(q, k, v, mask, backend="cudnn")
