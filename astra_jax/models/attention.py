@@ -10,8 +10,7 @@ from astra_jax.errors import UserError
 from astra_jax.models import attention_kernels, attention_xla
 from astra_jax.models.sharding import compiler_splits, platform
 
-_KERNELS = {"splash": "tpu", "cudnn": "gpu"}  # and the platform that runs them
-_GPUS = ("gpu", "cuda")
+_KERNELS = {"splash": "tpu", "cudnn": "nvidia"}  # and the platform that runs them
 
 
 def attend(
@@ -43,9 +42,9 @@ def attend(
     if chosen in _KERNELS:
         if problem := _obstacle(chosen, q, bias):
             raise ValueError(f"attention by {chosen} {problem}")
-        if not _runs(chosen):
+        if platform() != _KERNELS[chosen]:
             raise UserError(
-                f"model.attention {chosen!r} runs on {_KERNELS[chosen].upper()}s, not on {platform()}: choose 'auto'"
+                f"model.attention {chosen!r} runs on {_KERNELS[chosen]}, not on {platform()}: choose 'auto'"
             )
         kernel = attention_kernels.splash if chosen == "splash" else attention_kernels.cudnn
         return kernel(q, k, v, mask, factor)
@@ -54,15 +53,11 @@ def attend(
 
 def choose(q: Float[Array, "B Lq H D"], k: Float[Array, "B Lk H D"], bias: Array | None = None) -> str:
     """The backend that "auto" stands for: the platform's kernel where it can do it, else by the size of the scores."""
-    for kernel in _KERNELS:
-        if _runs(kernel) and _obstacle(kernel, q, bias) is None:
+    for kernel, runs_on in _KERNELS.items():
+        if platform() == runs_on and _obstacle(kernel, q, bias) is None:
             return kernel
     scores = attention_xla.score_bytes(q.shape[0] * q.shape[2], q.shape[1], k.shape[1])
-    return "blocked" if scores > attention_xla.SCORE_BYTES else "plain"
-
-
-def _runs(kernel: str) -> bool:
-    return platform() in (_GPUS if kernel == "cudnn" else ("tpu",))
+    return "blocked" if scores > attention_xla.LARGE else "plain"
 
 
 def _obstacle(kernel: str, q: Float[Array, "B L H D"], bias: Array | None) -> str | None:

@@ -6,6 +6,8 @@ front there are.
 
 from __future__ import annotations
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as splash_kernel
@@ -56,7 +58,7 @@ def splash(
         interpret=interpret,
     )  # fmt: skip
     out = jax.vmap(kernel)(rows(q * scale, q_block), rows(k, k_block), rows(v, k_block), segments)
-    return jnp.moveaxis(out, 1, 2)[:, :queries]
+    return jnp.moveaxis(cast(Array, out), 1, 2)[:, :queries]
 
 
 def _splash_block(length: int) -> int:

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-SCORE_BYTES = 2**25  # of float32 scores at one time
+LARGE = 2**25  # bytes of float32 scores from which blocks pay
+BLOCK = 2**23  # bytes of float32 scores of one block
 _BLOCKS = (64, 1024)  # queries in a block: fewer leave the matrix units idle, more are no faster
 
 
@@ -67,8 +68,8 @@ def score_bytes(matrices: int, queries: int, keys: int) -> int:
 
 
 def block_size(matrices: int, queries: int, keys: int) -> int:
-    """Queries in a block: a power of two whose scores fit `SCORE_BYTES`, within `_BLOCKS`, no more than there are."""
-    rows = SCORE_BYTES // score_bytes(matrices, 1, keys)
+    """Queries in a block: a power of two whose scores fit `BLOCK`, within `_BLOCKS`, no more than there are."""
+    rows = BLOCK // score_bytes(matrices, 1, keys)
     least, most = _BLOCKS
     return min(queries, max(least, min(most, 2 ** max(rows, 1).bit_length() // 2)))
 

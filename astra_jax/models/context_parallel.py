@@ -70,6 +70,13 @@ def join(first: Shaped[Array, "B M ..."], second: Shaped[Array, "B N ..."]) -> S
     return _flat(jnp.concatenate([_by_device(first, count), _by_device(second, count)], 2))
 
 
+def rejoin(x: Shaped[Array, "B N ..."], length: int) -> Shaped[Array, "B L ..."]:
+    """[first | second], first of `length` tokens, as the two padded and joined: for masks and rotary tables."""
+    if parts("tokens") == 1:
+        return x
+    return join(pad_tokens(x[:, :length]), pad_tokens(x[:, length:]))
+
+
 def separate(x: Shaped[Array, "B L ..."], length: int) -> tuple[Shaped[Array, "B M ..."], Shaped[Array, "B N ..."]]:
     """The inverse of `join` for a first stream of `length` tokens."""
     count = parts("tokens")

@@ -33,9 +33,10 @@ def compiler_splits() -> bool:
 
 
 def platform() -> str:
-    """The platform that is compiled for: the mesh's, else JAX's default ("cpu", "gpu", "tpu")."""
-    device = None if (mesh := jax.sharding.get_abstract_mesh()).empty else mesh.abstract_device
-    return getattr(device, "platform", None) or jax.default_backend()
+    """What the mesh's devices are, or else JAX's default ones: "cpu", "tpu", "nvidia", or "gpu" for others."""
+    mesh = jax.sharding.get_abstract_mesh()
+    device = mesh.abstract_device if not mesh.empty and mesh.abstract_device else jax.devices()[0]
+    return "nvidia" if device.platform == "gpu" and "nvidia" in device.device_kind.lower() else str(device.platform)
 
 
 def spec(shape: tuple[int, ...], *axes: str | None) -> PartitionSpec:

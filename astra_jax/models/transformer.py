@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float
 
 from astra_jax.config import TransformerConfig
 from astra_jax.models.conditions import Conditions
-from astra_jax.models.context_parallel import attend_on_mesh, join, pad_tokens, separate
+from astra_jax.models.context_parallel import attend_on_mesh, join, pad_tokens, rejoin, separate
 from astra_jax.models.europe import apply_rotary
 from astra_jax.models.sharding import block_border, constrain
 
@@ -233,9 +233,8 @@ class Transformer(nn.Module):
         images = pad_tokens(jnp.concatenate([x_t, conditions.images.astype(x_t.dtype)], 1))
         images = block_border(dense(config.width, "img_in")(images))
         text = block_border(dense(config.width, "txt_in")(pad_tokens(conditions.text)))
-        # What is told of each token lies like the joined sequence; padding does not exist for attention.
-        tables = (conditions.cos, conditions.sin, conditions.mask)
-        shared = (y, *(join(pad_tokens(x[:, :length]), pad_tokens(x[:, length:])) for x in tables))
+        # What is told of each token lies like the joined sequence; its mask says that padding does not exist.
+        shared = (y, *(rejoin(x, length) for x in (conditions.cos, conditions.sin, conditions.mask)))
 
         doubles = _stack(DoubleBlock, config.double_blocks, config, (0, *[nn.broadcast] * 5))
         streams, _ = doubles(config, self.dtype, self.attention, name="double_blocks")(

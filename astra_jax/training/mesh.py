@@ -33,8 +33,8 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of all `devices` (default: every device of every process) with the axes data, fsdp, context, tensor.
 
     One size may be -1 and takes the devices that are left. The axes are Auto: the compiler completes the shardings.
-    With `dcn_data` n > 1 the data axis runs over n slices (or processes, where devices know no slices), n-th by n-th, and
-    all other axes stay inside one. Raises `UserError` for sizes whose product is not the number of devices, naming the
+    With `dcn_data` above 1 the data axis runs first over so many slices (TPUs) or processes (other devices), and all
+    other axes stay within one. Raises `UserError` for sizes whose product is not the number of devices, naming the
     nearest sizes that fit, and for a `dcn_data` that is not the number of slices.
     """
     devices = jax.devices() if devices is None else list(devices)
@@ -97,9 +97,9 @@ def _nearest_sizes(wanted: Sequence[int], devices: int) -> tuple[int, ...]:
 def fsdp(first: int = 0, small: int = 2**16, tensor: int | None = None) -> SpecFunction:
     """A spec that splits a leaf's largest dimension divisible by the fsdp axis, from dimension `first` on.
 
-    `first=1` keeps the layer dimension of scanned blocks whole, `first=-2` all but the last two dimensions. Dimension `tensor` (-1: outputs, -2: inputs of a linear
-    map) is split over the tensor axis where there is one, and another over fsdp. A leaf of fewer than `small` elements
-    that has no such dimension is replicated; a larger one raises `UserError`.
+    `first=1` keeps the layer dimension of scanned blocks whole, `first=-2` all but the last two. Dimension `tensor` (-1:
+    a linear map's outputs, -2: its inputs) is split over the tensor axis where there is one, and another over fsdp. A
+    leaf of fewer than `small` elements that has no such dimension is replicated; a larger one raises `UserError`.
     """
 
     def spec(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
@@ -185,8 +185,8 @@ def check_axes(config: Config, mesh: Mesh) -> None:
     if config.train.objective == "autoencoder":
         if context * tensor > 1:
             raise UserError(
-                "mesh.context and mesh.tensor must be 1 for the autoencoder, which has neither tokens nor heads to split;"
-                " use mesh.data or mesh.fsdp"
+                "mesh.context and mesh.tensor must be 1 for the autoencoder, which has no tokens and heads to split: use"
+                " mesh.data or mesh.fsdp"
             )
         return
     heads = config.model.transformer.heads

@@ -1,8 +1,8 @@
 """Sharding rules of the models: matrices are split over fsdp and tensor, vectors and small tables replicated.
 
-Over the tensor axis a pair of linear maps is split as in Megatron-LM (arXiv 1909.08053): the first by its outputs (heads
-or hidden channels), the second by its inputs, so that only the second one's sum crosses devices. Regexes are anchored at
-the end alone, so one table serves the parameters, their averages and Adam's moments.
+Over the tensor axis a pair of linear maps is split as in Megatron-LM (arXiv 1909.08053): the first by its outputs
+(heads or hidden channels), the second by its inputs, so that only the second one's sum crosses devices. Regexes are
+anchored at the end alone, so one table serves the parameters, their averages and Adam's moments.
 """
 
 from __future__ import annotations
