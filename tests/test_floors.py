@@ -16,6 +16,7 @@ FLOORS = {
     "config": {"errors"},
     "cli": {"errors", "config", "hosts"},
     "hosts": {"errors"},
+    "costs": {"config"},
     "models": {"config", "errors", "params"},
     "flow": set(),
     "pose": {"errors", "cli"},
@@ -23,7 +24,9 @@ FLOORS = {
     "weights": {"config", "errors", "params"},
     "weights.__main__": {"cli", "errors", "training"},
     "inputs": {"cli", "config", "errors", "models", "pose", "weights"},
-    "training": {"hosts", "config", "errors", "params", "models", "flow", "weights"},
+    "training": {"config", "costs", "hosts", "errors", "params", "models", "flow", "weights"},
+    "planning": {"config", "costs", "errors", "params", "models", "training"},
+    "plan": {"cli", "errors", "planning"},
     "pipeline": {"config", "errors", "params", "models", "flow", "pose", "weights", "inputs"},
     "results": {"config", "errors", "pipeline"},
 }

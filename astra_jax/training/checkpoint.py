@@ -18,6 +18,7 @@ _FREE = (
     "data.threads",
     "data.tokenizer",
     "mesh",
+    "model.attention",
     "sample",
     "train.checkpoint_every",
     "train.export_dtype",

@@ -17,14 +17,14 @@ import numpy as np
 from astra_jax import hosts
 from astra_jax.config import Config, to_dict
 from astra_jax.errors import UserError
-from astra_jax.params import Params
+from astra_jax.params import Params, flatten
 from astra_jax.training.checkpoint import Checkpoints
 from astra_jax.training.disk import full_disk_is_told
 from astra_jax.training.export import export, learnt
 from astra_jax.training.initialize import initialize
 from astra_jax.training.lock import WorkdirLock
-from astra_jax.training.mesh import check_batch_size, make_mesh, replicated, shard_batch
-from astra_jax.training.meter import Meter
+from astra_jax.training.mesh import check_axes, check_batch_size, make_mesh, replicated, shard_batch
+from astra_jax.training.meter import Meter, step_work
 from astra_jax.training.metrics import make_writer
 from astra_jax.training.objective import Objective
 from astra_jax.training.optimizer import make_optimizer
@@ -69,6 +69,7 @@ def train(
     # 1. What can be refused is refused before anything is computed.
     check_settings(config)
     mesh = make_mesh(config.mesh, devices)
+    check_axes(config, mesh)
     check_batch_size(settings.batch_size, mesh)
     lock = hosts.together(lambda: WorkdirLock(workdir))
 
@@ -99,7 +100,8 @@ def train(
         # 4. Steps. Nothing in here waits for the device but the meter, and that for the step before.
         writer = make_writer(workdir, settings.steps, start)
         at_end.callback(writer.close)
-        meter = Meter(writer, settings.log_every, settings.max_skipped, start, examples)
+        work = step_work(config, list(mesh.devices.flat), flatten(state.params))
+        meter = Meter(writer, settings.log_every, settings.max_skipped, start, work, examples)
         at_end.callback(trace.stop)
         step = start
         while step < settings.steps and not stop.reached(step):
@@ -147,9 +149,6 @@ def check_settings(config: Config) -> None:
             raise UserError(f"train.{name} must be 0 (never) or more, not {getattr(settings, name)}")
     # These two are only used at the end, which may be days away.
     check_export(config, settings.export_dtype)
-    for name in ("context", "tensor"):
-        if getattr(config.mesh, name) != 1:
-            raise UserError(f"mesh.{name} must be 1: nothing is split over it; use mesh.data or mesh.fsdp")
 
 
 class Preview:

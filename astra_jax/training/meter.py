@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 from absl import logging
 
+from astra_jax.config import Config
+from astra_jax.costs.chips import chip_of_kind
+from astra_jax.costs.step import step_flops
 from astra_jax.errors import UserError
 from astra_jax.training.metrics import MetricWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class StepWork:
+    """What one chip does in one step."""
+
+    images: float
+    peak_seconds: float | None = None  # that the needed FLOPs take at the chip's peak rate; None: the rate is unknown
+
+    def rates(self, seconds: float) -> dict[str, float]:
+        """Images a second and chip and, where the peak is known, the model FLOPs utilisation of steps of `seconds`."""
+        rates = {"images_per_second_per_chip": self.images / seconds}
+        return rates if self.peak_seconds is None else rates | {"mfu": self.peak_seconds / seconds}
+
+
+def step_work(config: Config, devices: Sequence[Any], trained: Iterable[str]) -> StepWork:
+    """The work of a step on these devices with these trained parameters (paths): needed FLOPs, as in `costs.step`."""
+    images, chip = config.train.batch_size / len(devices), chip_of_kind(devices[0].device_kind)
+    return StepWork(images, images * step_flops(config, trained) / chip.flops if chip else None)
 
 
 class Meter:
@@ -27,9 +51,11 @@ class Meter:
         log_every: int,
         max_skipped: int,
         start: int,
+        work: StepWork,
         examples: Callable[[int], list[int]] | None = None,
     ) -> None:
         self._examples = examples
+        self._work = work
         self._writer, self._log_every, self._max_skipped = writer, log_every, max_skipped
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
         self._skipped_in_a_row = 0
@@ -63,7 +89,8 @@ class Meter:
         skipped, where = values.pop("skipped"), ""
         if skipped:
             where = f" (examples {', '.join(map(str, self._examples(step - 1)))})" if self._examples else ""
-            logging.warning("step %d is skipped: its loss is not finite%s", step, where)
+            if jax.process_index() == 0:
+                logging.warning("step %d is skipped: its loss is not finite%s", step, where)
             self._skipped += 1
             self._skipped_in_a_row += 1
         else:
@@ -86,5 +113,6 @@ class Meter:
         elapsed = time.monotonic() - self._started
         if step != self._first and elapsed > 0:
             report |= {"steps_per_second": self._steps / elapsed, "data_wait": self._waited / elapsed}
+            report |= self._work.rates(elapsed / self._steps)
         self._writer.scalars(step, report)
         self._reset()

@@ -108,6 +108,8 @@ def test_processes_share_each_batch_between_them(objective, source, tokenizer):
         parts = zip(*[batches((index, count)) for index in range(count)], strict=True)
         joined = [jax.tree.map(lambda *leaves: np.concatenate(leaves), *part) for part in parts]
         assert_equal(joined, whole)
+    for batch, all_of_it in zip(batches(((0, 3), 4)), whole, strict=True):  # parts that lie apart
+        assert_equal(batch, jax.tree.map(lambda leaf: leaf[[0, 3]], all_of_it))
 
 
 def test_processes_have_equally_many_batches_in_evaluation(config, source, tokenizer):

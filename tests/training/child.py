@@ -27,7 +27,15 @@ from astra_jax.weights.pretrained import host_tree  # noqa: E402
 def main(argv):
     del argv
     # fails_at: the process of this number has no batch after so many; ballast: see regression.
-    options = {"seconds": 0.0, "every": 3, "mesh": {"data": 1, "fsdp": -1}, "hosts": [], "fails_at": {}, "ballast": 0}
+    options = {
+        "seconds": 0.0,
+        "every": 3,
+        "mesh": {"data": 1, "fsdp": -1},
+        "hosts": [],
+        "fails_at": {},
+        "ballast": 0,
+        "order": None,
+    }
     options |= json.loads(OPTIONS)
     hosts.connect(*options["hosts"])
     workdir = pathlib.Path(options["workdir"])
@@ -42,11 +50,12 @@ def main(argv):
         time.sleep(options["seconds"])
         return batch
 
-    share = process_share(make_mesh(config.mesh))
+    devices = jax.devices() if options["order"] is None else [jax.devices()[place] for place in options["order"]]
+    share = process_share(make_mesh(config.mesh, devices))
     records = regression.records(share=share).map_with_index(slow)
     dataset = records.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=1))
     objective = regression.Regression(ballast=options["ballast"])
-    state = train(config, workdir, objective, dataset, examples=regression.numbers)
+    state = train(config, workdir, objective, dataset, devices=devices, examples=regression.numbers)
     whole = host_tree(dataclasses.replace(state, rng=jax.random.key_data(state.rng)))
     if jax.process_index() == 0:
         np.savez(workdir / "state.npz", *jax.tree.leaves(whole))

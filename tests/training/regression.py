@@ -60,7 +60,7 @@ def numbers(step, batch_size=8):
     return [int(order()[place]) for place in range(step * batch_size, (step + 1) * batch_size)]
 
 
-def records(batch_size=8, poison=(), share=(0, 1)):
+def records(batch_size=8, poison=(), share=((0,), 1)):
     """Batches {x, y} for ever by index, this share of each; the records numbered in `poison` are not finite."""
 
     def example(index):
@@ -68,7 +68,7 @@ def records(batch_size=8, poison=(), share=(0, 1)):
         return {"x": x * np.float32(np.nan if index in poison else 1), "y": np.sin(x)}
 
     part = ProcessPart(order().map(example), batch_size, *share)
-    return part.batch(batch_size // share[1], drop_remainder=True)
+    return part.batch(len(share[0]) * batch_size // share[1], drop_remainder=True)
 
 
 def dataset(batch_size=8, poison=()):

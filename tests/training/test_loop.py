@@ -158,7 +158,7 @@ def test_data_that_ends_is_refused(tmp_path):
         ({"export_dtype": "int4"}, "must be bfloat16, float16, float32, not 'int4'"),
         ({"keep": 0}, "train.keep must be at least 1"),
         ({"log_every": -1}, "train.log_every must be 0"),
-        ({"mesh": MeshConfig(data=1, tensor=2)}, "mesh.tensor must be 1"),
+        ({"mesh": MeshConfig(data=1, tensor=2), "objective": "autoencoder"}, "must be 1 for the autoencoder"),
         ({"batch_size": 7, "mesh": MeshConfig(data=2)}, "batch_size 7 does not divide"),
         ({"mesh": MeshConfig(data=3)}, "does not fit 2 devices"),
         ({"trainable": "lora"}, "matches no parameter"),
