@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sample setup test parity lint clean
+.PHONY: sample setup test parity planner lint clean
 
 sample: setup  ## draws the default contact sheet into outputs/
 	$(BIN)/python sample.py
@@ -16,6 +16,8 @@ test: $(VENV)/.test  ## runs the tests
 
 parity: $(VENV)/.parity  ## compares with the PyTorch implementations
 	$(BIN)/python -m pytest -q -m parity tests/parity
+
+planner: $(VENV)/.plan  ## adds the TPU compiler and matplotlib: python -m astra_jax.plan for TPUs
 
 lint: $(VENV)/.test  ## style and types
 	$(BIN)/ruff check .
@@ -35,6 +37,10 @@ $(VENV)/.parity: $(VENV)/.test
 	$(INSTALL) --editable '.[parity]'
 	# Only its file with CLIP's vocabulary is read; the torchvision that it asks for does not go with every torch.
 	$(INSTALL) --no-deps open_clip_torch
+	touch $@
+
+$(VENV)/.plan: $(VENV)/.runtime
+	$(INSTALL) --editable '.[plan]'
 	touch $@
 
 clean:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 
+from astra_jax import hosts
 from astra_jax.config import Config, from_config_dict
 from astra_jax.errors import UserError
 
@@ -66,7 +67,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 def guard(program: Callable[[], object]) -> None:
     """Calls `program`; a `UserError` ends in its one line and exit code 2, Ctrl-C in exit code 130."""
     try:
-        program()
+        with hosts.errors_do_not_wait():
+            program()
     except UserError as error:
         fail(error)
     except KeyboardInterrupt:
@@ -84,4 +86,5 @@ def keep_compiled_programs() -> None:
 def fail(error: UserError) -> None:
     """Prints `error` as one line on stderr and exits with code 2."""
     print(f"error: {error}", file=sys.stderr)
+    hosts.leave(2)
     sys.exit(2)

@@ -182,6 +182,10 @@ class LoraConfig:
             raise UserError(f"model.lora.places {self.places!r} is no regular expression: {error}") from error
 
 
+# How the transformer computes attention; "auto": the platform's kernel where it can do it, else by size.
+ATTENTION_BACKENDS = ("auto", "plain", "blocked", "splash", "cudnn")
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """The whole model. Picture sizes are in pixels, lengths in tokens."""
@@ -199,8 +203,11 @@ class ModelConfig:
     phrase_length: int = 16
     max_subjects: int = 2
     dtype: str = "bfloat16"  # of the computation; norms, rotary tables, softmax and loss are always float32
+    # The transformer's: "plain" or "blocked" (anywhere), "splash" (TPU), "cudnn" (NVIDIA) or "auto", the best of them.
+    attention: str = "auto"
 
     def __post_init__(self):
+        self._check_attention()
         if self.positions not in ("europe", "unope", "rope"):
             raise UserError(f"model.positions must be 'europe', 'unope' or 'rope', not {self.positions!r}")
         sizes = self.transformer
@@ -217,6 +224,21 @@ class ModelConfig:
                 raise UserError(f"model.{names} must be equal, not {one} and {other}")
         if self.dtype not in ("bfloat16", "float16", "float32"):
             raise UserError(f"model.dtype must be 'bfloat16', 'float16' or 'float32', not {self.dtype!r}")
+
+    def _check_attention(self):
+        width = sum(self.transformer.axes_dim)
+        if self.attention not in ATTENTION_BACKENDS:
+            names = ", ".join(map(repr, ATTENTION_BACKENDS))
+            raise UserError(f"model.attention must be one of {names}, not {self.attention!r}")
+        if self.attention == "splash" and width % 128:
+            raise UserError(
+                f"model.attention 'splash' needs heads of a multiple of 128 channels, not {width}: choose 'auto'"
+            )
+        if self.attention == "cudnn" and (self.dtype == "float32" or width % 8 or width > 128):
+            raise UserError(
+                "model.attention 'cudnn' needs model.dtype bfloat16 or float16 and heads of a multiple of 8 and at most"
+                f" 128 channels, not {self.dtype} and {width}: choose 'auto'"
+            )
 
     @property
     def image_encoder_part(self) -> str:
@@ -268,12 +290,17 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """Sizes of the mesh axes; one of them may be -1 and takes the devices that are left."""
+    """Sizes of the mesh axes; one of them may be -1 and takes the devices that are left.
 
-    data: int = -1
-    fsdp: int = 1
-    context: int = 1
-    tensor: int = 1
+    `dcn_data` is in how many parts of the data axis the devices lie that the slow network alone connects: the number of
+    TPU slices, or of hosts. It divides `data`; the other axes stay within a part.
+    """
+
+    data: int = -1  # examples
+    fsdp: int = 1  # examples, and weights with their moments
+    context: int = 1  # tokens
+    tensor: int = 1  # heads and channels
+    dcn_data: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,11 +31,13 @@ def make_dataset(
     config: Config,
     *,
     training: bool,
-    shard: tuple[int, int] = (0, 1),
+    shard: tuple[int | tuple[int, ...], int] = (0, 1),
     source: RandomAccess | None = None,
     tokenizer: TextTokenizer | None = None,
 ) -> grain.IterDataset[Batch]:
     """Batches of `train.batch_size` / count examples for the process `shard` = (index, count).
+
+    Of a process that holds several of `count` parts of every batch `index` are their numbers.
 
     `train.objective` "autoencoder" gives pictures (`Batch.inputs` is None), anything else whole examples. Training
     shuffles anew every epoch, repeats for ever and drops conditions; otherwise the order is the source's, once, whole
@@ -47,10 +49,13 @@ def make_dataset(
     """
     index, count = shard
     batch_size = config.train.batch_size
-    if not 0 <= index < count:
+    parts = (index,) if isinstance(index, int) else tuple(index)
+    if not parts or not all(0 <= part < count for part in parts):
         raise ValueError(f"process {index} of {count}")
     if batch_size <= 0 or batch_size % count:
-        raise UserError(f"config.train.batch_size {batch_size} does not divide among {count} processes")
+        raise UserError(
+            f"config.train.batch_size {batch_size} does not divide among {count} processes or groups of devices"
+        )
     _check(config)
     source = open_source(config) if source is None else source
     if len(source) == 0 or (not training and len(source) < batch_size):
@@ -64,13 +69,24 @@ def make_dataset(
         transform = functools.partial(_example_arrays, config=config, tokenizer=tokenizer, training=training)
         collate = _collate_examples
 
-    dataset = grain.MapDataset.source(source).seed(config.data.seed)
-    if training:
-        dataset = dataset.shuffle().repeat()
-    dataset = ProcessPart(dataset.random_map(transform), batch_size, index, count)
-    dataset = dataset.batch(batch_size // count, drop_remainder=True, batch_fn=collate)
+    dataset = _in_order(grain.MapDataset.source(source).seed(config.data.seed), training)
+    dataset = ProcessPart(dataset.random_map(transform), batch_size, parts, count)
+    dataset = dataset.batch(len(parts) * batch_size // count, drop_remainder=True, batch_fn=collate)
     threads = config.data.threads  # the buffer holds whole batches: a few are enough
     return dataset.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
+
+
+def example_numbers(config: Config, step: int, source: RandomAccess | None = None) -> list[int]:
+    """Which examples of the source, by number, are the training batch after `step` batches, over all processes."""
+    source = open_source(config) if source is None else source
+    numbers = _in_order(grain.MapDataset.range(len(source)).seed(config.data.seed), training=True)
+    size = config.train.batch_size
+    return list(map(int, numbers[step * size : (step + 1) * size]))
+
+
+def _in_order(dataset: grain.MapDataset[T], training: bool) -> grain.MapDataset[T]:
+    """The seeded `dataset` in the order in which batches are cut from it."""
+    return dataset.shuffle().repeat() if training else dataset
 
 
 def state_at(step: int) -> dict[str, Any]:
@@ -79,23 +95,24 @@ def state_at(step: int) -> dict[str, Any]:
 
 
 class ProcessPart(grain.MapDataset[T]):
-    """The examples of process `index` among `count`: its consecutive run of every batch of `batch_size`.
+    """The examples of one process: of every batch of `batch_size`, cut into `count` runs, the runs numbered `parts`.
 
     A trailing part of a batch is left out, so that all processes have equally many batches.
     """
 
-    def __init__(self, parent: grain.MapDataset[T], batch_size: int, index: int, count: int):
+    def __init__(self, parent: grain.MapDataset[T], batch_size: int, parts: tuple[int, ...], count: int):
         super().__init__(parent)
-        self._batch_size, self._part, self._index = batch_size, batch_size // count, index
+        self._batch_size, self._run, self._parts = batch_size, batch_size // count, parts
 
     def __len__(self) -> int:
-        return len(self._parent) // self._batch_size * self._part
+        return len(self._parent) // self._batch_size * self._run * len(self._parts)
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return self.slice(index)
-        batch, place = divmod(index, self._part)
-        return self._parent[batch * self._batch_size + self._index * self._part + place]
+        batch, place = divmod(index, self._run * len(self._parts))
+        part, row = divmod(place, self._run)
+        return self._parent[batch * self._batch_size + self._parts[part] * self._run + row]
 
 
 def _example_arrays(

@@ -90,7 +90,7 @@ class Astra:
     def _modules(self) -> dict[str, Any]:
         config = self.config
         return {
-            "transformer": Transformer(config.transformer, self.dtype),
+            "transformer": Transformer(config.transformer, self.dtype, config.attention),
             "dsm": Dsm(config.dsm, config.transformer.width, config.transformer.double_blocks, self.dtype),
             "autoencoder": autoencoder.Autoencoder(config.autoencoder, self.dtype),
             "t5": T5Encoder(config.t5, self.dtype),

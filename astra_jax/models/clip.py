@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from astra_jax.config import ClipTextConfig, ClipVisionConfig, SiglipVisionConfig
 from astra_jax.errors import UserError
 from astra_jax.models.attention import attend
+from astra_jax.models.sharding import constrain
 
 _EPS = 1e-5
 # Of the pictures CLIP was trained on, red, green and blue on a scale of 1.
@@ -71,7 +72,8 @@ class ClipBlock(nn.Module):
         x = x + nn.Dense(width, dtype=self.dtype, name="out")(mixed)
         normed = layer_norm(self.dtype, "norm2", self.eps)(x)
         hidden = self.activation(nn.Dense(self.mlp_dim, dtype=self.dtype, name="fc1")(normed))
-        return x + nn.Dense(width, dtype=self.dtype, name="fc2")(hidden), None
+        x = x + nn.Dense(width, dtype=self.dtype, name="fc2")(hidden)
+        return constrain(x, "batch", None, None), None
 
 
 def clip_layers(

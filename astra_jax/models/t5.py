@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from astra_jax.config import T5Config
 from astra_jax.models.attention import attend
+from astra_jax.models.sharding import constrain
 
 _EPS = 1e-6
 
@@ -66,7 +67,8 @@ class T5Block(nn.Module):
         x = x + _dense(width, dtype, "o")(mixed)
         normed = nn.RMSNorm(epsilon=_EPS, dtype=dtype, name="norm2")(x)
         gate = nn.gelu(_dense(config.mlp_dim, dtype, "wi_0")(normed), approximate=True)
-        return x + _dense(width, dtype, "wo")(gate * _dense(config.mlp_dim, dtype, "wi_1")(normed)), None
+        x = x + _dense(width, dtype, "wo")(gate * _dense(config.mlp_dim, dtype, "wi_1")(normed))
+        return constrain(x, "batch", None, None), None
 
 
 class T5Encoder(nn.Module):

@@ -3,6 +3,8 @@
 Two streams of tokens, text and images (canvas, pose, references), attend to each other in every block. The double
 blocks keep separate weights for the two; the single blocks treat the joined sequence alike. Blocks of one kind are one
 `nn.scan` over stacked weights, so tracing and compiling do not grow with depth.
+
+On a mesh with a context axis the tokens of each stream are padded to a length that it divides, and split over it.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from astra_jax.config import TransformerConfig
-from astra_jax.models.attention import attend
 from astra_jax.models.conditions import Conditions
+from astra_jax.models.context_parallel import attend_on_mesh, join, pad_tokens, rejoin, separate
 from astra_jax.models.europe import apply_rotary
+from astra_jax.models.sharding import block_border, constrain
 
 # Modulation and output start at zero: every block starts as the identity and opens as it learns (adaLN-Zero, DiT,
 # arXiv 2212.09748).
@@ -88,7 +91,8 @@ class QueryKeyValue(nn.Module):
     def __call__(self, qkv: Float[Array, "B L C"]) -> tuple[Float[Array, "B L H D"], ...]:
         """Returns queries, keys, values."""
         batch, length, _ = qkv.shape
-        q, k, v = jnp.moveaxis(qkv.reshape(batch, length, 3, self.heads, -1), 2, 0)
+        fused = constrain(qkv.reshape(batch, length, 3, self.heads, -1), "batch", "tokens", None, "heads", None)
+        q, k, v = jnp.moveaxis(fused, 2, 0)
         return RMSNorm(name="query_norm")(q), RMSNorm(name="key_norm")(k), v
 
 
@@ -113,6 +117,7 @@ class DoubleBlock(nn.Module):
 
     config: TransformerConfig
     dtype: Any
+    attention: str
 
     @nn.compact
     def __call__(
@@ -141,13 +146,12 @@ class DoubleBlock(nn.Module):
         qkv_t = dense(3 * config.width, "txt_qkv")(modulate(text, shift_t, scale_t))
         q_i, k_i, v_i = QueryKeyValue(config.heads, name="img_norm")(qkv_i)
         q_t, k_t, v_t = QueryKeyValue(config.heads, name="txt_norm")(qkv_t)
-        q = apply_rotary(jnp.concatenate([q_t, q_i], 1), cos, sin)
-        k = apply_rotary(jnp.concatenate([k_t, k_i], 1), cos, sin)
-        attended = attend(q, k, jnp.concatenate([v_t, v_i], 1), mask)
-        attended = attended.reshape(*attended.shape[:2], config.width)
+        q, k = apply_rotary(join(q_t, q_i), cos, sin), apply_rotary(join(k_t, k_i), cos, sin)
+        attended = separate(attend_on_mesh(q, k, join(v_t, v_i), mask, self.attention), length)
+        attended_t, attended_i = (x.reshape(*x.shape[:2], config.width) for x in attended)
 
-        text = text + gate_t * dense(config.width, "txt_proj")(attended[:, :length])
-        images = images + gate_i * dense(config.width, "img_proj")(attended[:, length:])
+        text = text + gate_t * dense(config.width, "txt_proj")(attended_t)
+        images = images + gate_i * dense(config.width, "img_proj")(attended_i)
         hidden = int(config.width * config.mlp_ratio)
 
         def mlp(x: Float[Array, "B N D"], stream: str) -> Float[Array, "B N D"]:
@@ -156,7 +160,7 @@ class DoubleBlock(nn.Module):
 
         text = text + mlp_gate_t * mlp(modulate(text, mlp_shift_t, mlp_scale_t), "txt")
         images = images + mlp_gate_i * mlp(modulate(images, mlp_shift_i, mlp_scale_i), "img")
-        return (images, text), None
+        return (block_border(images), block_border(text)), None
 
 
 class SingleBlock(nn.Module):
@@ -164,6 +168,7 @@ class SingleBlock(nn.Module):
 
     config: TransformerConfig
     dtype: Any
+    attention: str
 
     @nn.compact
     def __call__(
@@ -182,10 +187,10 @@ class SingleBlock(nn.Module):
         hidden = int(config.width * config.mlp_ratio)
         fused = nn.Dense(3 * config.width + hidden, dtype=self.dtype, name="linear1")(modulate(x, shift, scale))
         q, k, v = QueryKeyValue(config.heads, name="norm")(fused[..., : 3 * config.width])
-        attended = attend(apply_rotary(q, cos, sin), apply_rotary(k, cos, sin), v, mask)
+        attended = attend_on_mesh(apply_rotary(q, cos, sin), apply_rotary(k, cos, sin), v, mask, self.attention)
         attended = attended.reshape(*attended.shape[:2], config.width)
         both = jnp.concatenate([attended, nn.gelu(fused[..., 3 * config.width :], approximate=True)], -1)
-        return x + gate * nn.Dense(config.width, dtype=self.dtype, name="linear2")(both), None
+        return block_border(x + gate * nn.Dense(config.width, dtype=self.dtype, name="linear2")(both)), None
 
 
 def _stack(block: type[nn.Module], layers: int, config: TransformerConfig, in_axes: Any) -> type[nn.Module]:
@@ -201,6 +206,7 @@ class Transformer(nn.Module):
 
     config: TransformerConfig
     dtype: Any = jnp.float32
+    attention: str = "auto"  # the backend
 
     @nn.compact
     def __call__(
@@ -223,20 +229,21 @@ class Transformer(nn.Module):
             y = y + Embedder(config.width, self.dtype, name="guidance_in")(timestep_embedding(conditions.guidance))
         y = y + Embedder(config.width, self.dtype, name="vector_in")(conditions.pooled)
 
-        canvas = x_t.shape[1]
-        images = dense(config.width, "img_in")(jnp.concatenate([x_t, conditions.images.astype(x_t.dtype)], 1))
-        text = dense(config.width, "txt_in")(conditions.text)
-        shared = (y, conditions.cos, conditions.sin, conditions.mask)
+        canvas, length = x_t.shape[1], conditions.text.shape[1]
+        images = pad_tokens(jnp.concatenate([x_t, conditions.images.astype(x_t.dtype)], 1))
+        images = block_border(dense(config.width, "img_in")(images))
+        text = block_border(dense(config.width, "txt_in")(pad_tokens(conditions.text)))
+        # What is told of each token lies like the joined sequence; its mask says that padding does not exist.
+        shared = (y, *(rejoin(x, length) for x in (conditions.cos, conditions.sin, conditions.mask)))
 
         doubles = _stack(DoubleBlock, config.double_blocks, config, (0, *[nn.broadcast] * 5))
-        streams = (images, text)
-        streams, _ = doubles(config, self.dtype, name="double_blocks")(
-            streams, conditions.offsets, *shared, conditions.place
+        streams, _ = doubles(config, self.dtype, self.attention, name="double_blocks")(
+            (images, text), conditions.offsets, *shared, pad_tokens(conditions.place, 2)
         )
         images, text = streams
         singles = _stack(SingleBlock, config.single_blocks, config, (nn.broadcast,) * 5)
-        x, _ = singles(config, self.dtype, name="single_blocks")(jnp.concatenate([text, images], 1), None, *shared)
+        x, _ = singles(config, self.dtype, self.attention, name="single_blocks")(join(text, images), None, *shared)
 
-        x = x[:, text.shape[1] : text.shape[1] + canvas]
+        x = separate(x, text.shape[1])[1][:, :canvas]
         shift, scale = jnp.split(dense(2 * config.width, "final_mod", **ZEROS)(nn.silu(y))[:, None], 2, -1)
         return dense(config.latent_dim, "final_linear", **ZEROS)(modulate(x, shift, scale)).astype(jnp.float32)

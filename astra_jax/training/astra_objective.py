@@ -29,7 +29,7 @@ class AstraObjective:
     @property
     def rules(self) -> Rules:
         """Sharding of every parameter of the tree."""
-        return (*rules.ASTRA, *rules.LORA) if self.config.model.lora.rank else rules.ASTRA
+        return rules.astra(self.config.model)
 
     @property
     def model(self) -> Astra:

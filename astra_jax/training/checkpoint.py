@@ -18,6 +18,7 @@ _FREE = (
     "data.threads",
     "data.tokenizer",
     "mesh",
+    "model.attention",
     "sample",
     "train.checkpoint_every",
     "train.export_dtype",
@@ -28,6 +29,10 @@ _FREE = (
     "train.sample_every",
     "train.steps",
 )
+
+# Seconds that a save may take. Orbax looks at the clock on the wall, and its ten minutes end runs whose clock is put
+# forward in a save.
+_PATIENCE = 24 * 3600
 
 
 def differing_keys(stored: Config, current: Config) -> list[str]:
@@ -78,6 +83,7 @@ class Checkpoints:
                 create=not read_only,
                 read_only=read_only,
                 cleanup_tmp_directories=not read_only,
+                async_options=ocp.AsyncOptions(timeout_secs=_PATIENCE),
             ),
             item_names=("state", "data", "metadata"),
         )
@@ -103,9 +109,8 @@ class Checkpoints:
         """The newest complete checkpoint's step, None if there is none."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, data: Any) -> None:
+    def save(self, step: int, state: TrainState, data: Any) -> None:
         """Starts writing `state` and the data iterator's JSON-serialisable position `data`; returns after the copy."""
-        step = int(state.step)
         if step == self.latest_step():
             return
         self._manager.save(
@@ -131,10 +136,20 @@ class Checkpoints:
         )
         return restored["state"], restored["data"]["iterator"]
 
+    def wait(self) -> None:
+        """Returns when what was saved is on disk; raises the errors of the background writes."""
+        self._manager.wait_until_finished()
+
     def close(self) -> None:
         """Waits for the background writes; raises their errors."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+def newest_step(workdir: str | os.PathLike[str]) -> int | None:
+    """The step of the newest complete checkpoint of `workdir` on disk, None if there is none."""
+    directory = pathlib.Path(workdir).absolute() / "checkpoints"
+    return max(ocp.utils.checkpoint_steps(directory), default=None) if directory.is_dir() else None
 
 
 def stored_config(workdir: str | os.PathLike[str]) -> Config:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from astra_jax.config import Config
 from astra_jax.params import Params, flatten, unflatten
 from astra_jax.training.checkpoint import Checkpoints
-from astra_jax.training.mesh import shardings
+from astra_jax.training.mesh import Rules, shardings
 from astra_jax.training.objective import Objective
 from astra_jax.training.optimizer import make_optimizer
 from astra_jax.training.partition import merge, partition
@@ -53,15 +53,20 @@ def targets(config: Config, objective: Objective, mesh: Mesh) -> tuple[TrainStat
     What is trained has float32, where small steps add up. What is frozen has `model.dtype`, to which every layer would
     bring it anyway.
     """
-    trainable, frozen = partition(jax.eval_shape(objective.init, jax.random.key(0)), config.train.trainable)
+    return place_shapes(config, jax.eval_shape(objective.init, jax.random.key(0)), objective.rules, mesh)
+
+
+def place_shapes(config: Config, params: Params, rules: Rules, mesh: Mesh) -> tuple[TrainState, Params]:
+    """`targets` for parameters whose shapes are known."""
+    trainable, frozen = partition(params, config.train.trainable)
     optimizer = make_optimizer(config.train.optimizer, config.train.steps)
     dtype = jnp.dtype(config.model.dtype)
     held = jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=sharding),
         frozen,
-        shardings(frozen, objective.rules, mesh),
+        shardings(frozen, rules, mesh),
     )
-    return abstract_state(trainable, optimizer, objective.rules, mesh), held
+    return abstract_state(trainable, optimizer, rules, mesh), held
 
 
 def _random(

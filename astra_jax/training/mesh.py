@@ -6,6 +6,7 @@ depends on its order and a renamed parameter cannot fall back to being replicate
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
@@ -14,9 +15,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from astra_jax.config import MeshConfig
+from astra_jax.config import Config, MeshConfig
 from astra_jax.errors import UserError
 from astra_jax.training.partition import leaves_with_paths
 
@@ -32,7 +34,9 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of all `devices` (default: every device of every process) with the axes data, fsdp, context, tensor.
 
     One size may be -1 and takes the devices that are left. The axes are Auto: the compiler completes the shardings.
-    Raises `UserError` for sizes whose product is not the number of devices, naming the nearest sizes that fit.
+    With `dcn_data` above 1 the data axis runs first over so many slices (TPUs) or processes (other devices), and all
+    other axes stay within one. Raises `UserError` for sizes whose product is not the number of devices, naming the
+    nearest sizes that fit, and for a `dcn_data` that is not the number of slices.
     """
     devices = jax.devices() if devices is None else list(devices)
     sizes = [getattr(config, axis) for axis in AXES]
@@ -43,7 +47,32 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
         nearest = _nearest_sizes(sizes, len(devices))
         raise UserError(f"{_describe(sizes)} does not fit {len(devices)} devices; nearest: {_describe(nearest)}")
     sizes = [len(devices) // known if size == -1 else size for size in sizes]
-    return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+    types = (AxisType.Auto,) * len(AXES)
+    slices = _slices(devices, config.dcn_data)
+    if slices == 1:
+        return jax.make_mesh(sizes, AXES, axis_types=types, devices=devices)
+    if sizes[0] % slices:
+        raise UserError(f"mesh.data={sizes[0]} does not divide over mesh.dcn_data={slices}: choose a multiple of it")
+    within = (sizes[0] // slices, *sizes[1:])
+    by_process = not _has_slices(devices)
+    grid = mesh_utils.create_hybrid_device_mesh(within, (slices, 1, 1, 1), devices, process_is_granule=by_process)
+    return Mesh(grid, AXES, axis_types=types)
+
+
+def _slices(devices: Sequence[Any], wanted: int) -> int:
+    """`wanted`, the number of groups of devices that the slow network connects, if there are so many."""
+    if wanted < 1:
+        raise UserError(f"mesh.dcn_data must be at least 1, not {wanted}")
+    kind, attribute = ("slices", "slice_index") if _has_slices(devices) else ("processes", "process_index")
+    found = len({getattr(device, attribute) for device in devices})
+    # Devices of one process or of many may well be one group; TPU slices never are.
+    if wanted == found or (wanted == 1 and kind == "processes"):
+        return wanted
+    raise UserError(f"mesh.dcn_data={wanted}, but the devices are in {found} {kind}: set mesh.dcn_data={found}")
+
+
+def _has_slices(devices: Sequence[Any]) -> bool:
+    return devices[0].platform == "tpu" and hasattr(devices[0], "slice_index")
 
 
 def _describe(sizes: Sequence[int]) -> str:
@@ -66,22 +95,32 @@ def _nearest_sizes(wanted: Sequence[int], devices: int) -> tuple[int, ...]:
     return min((sizes for sizes in products if math.prod(sizes) == devices), key=cost)
 
 
-def fsdp(first: int = 0, small: int = 2**16) -> SpecFunction:
+def fsdp(first: int = 0, small: int = 2**16, tensor: int | None = None) -> SpecFunction:
     """A spec that splits a leaf's largest dimension divisible by the fsdp axis, from dimension `first` on.
 
-    `first=1` keeps the layer dimension of scanned blocks whole. A leaf of fewer than `small` elements that has no such
-    dimension is replicated; a larger one raises `UserError`.
+    `first=1` keeps the layer dimension of scanned blocks whole, `first=-2` all but the last two. Dimension `tensor` (-1:
+    a linear map's outputs, -2: its inputs) is split over the tensor axis where there is one, and another over fsdp. A
+    leaf of fewer than `small` elements that has no such dimension is replicated; a larger one raises `UserError`.
     """
 
     def spec(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
-        size = mesh.shape["fsdp"]
-        divisible = [(length, -axis) for axis, length in enumerate(shape) if axis >= first and length % size == 0]
-        if size == 1 or (not divisible and math.prod(shape) < small):
-            return PartitionSpec()
-        if not divisible:
-            raise UserError(f"mesh.fsdp={size} divides no dimension of {shape}: choose a smaller mesh.fsdp")
-        axis = -max(divisible)[1]
-        return PartitionSpec(*[None] * axis, "fsdp")
+        axes: list[str | None] = [None] * len(shape)
+
+        def split(name: str, dimensions: list[int]) -> None:
+            size = mesh.shape[name]
+            divisible = [(shape[axis], -axis) for axis in dimensions if axes[axis] is None and shape[axis] % size == 0]
+            if size == 1 or (not divisible and math.prod(shape) < small):
+                return
+            if not divisible:
+                raise UserError(f"mesh.{name}={size} divides no dimension of {shape}: choose a smaller mesh.{name}")
+            axes[-max(divisible)[1]] = name
+
+        if tensor is not None:
+            split("tensor", [len(shape) + tensor])
+        split("fsdp", list(range(first if first >= 0 else len(shape) + first, len(shape))))
+        while axes and axes[-1] is None:
+            axes.pop()
+        return PartitionSpec(*axes)
 
     return spec
 
@@ -141,16 +180,55 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
         )
 
 
+@functools.lru_cache(maxsize=8)
+def process_share(mesh: Mesh) -> tuple[tuple[int, ...], int]:
+    """(parts, count): which of the `count` equal parts of a batch's rows this process's devices hold, in order.
+
+    They need not lie side by side: where the mesh follows a pod's wiring, a machine's chips may be far apart in it.
+    Processes that share the work on an example hold the same parts.
+    """
+    count = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    places = batch_sharding(mesh).addressable_devices_indices_map((count,)).values()
+    return tuple(sorted({place[0].indices(count)[0] for place in places if place is not None})), count
+
+
+def check_axes(config: Config, mesh: Mesh) -> None:
+    """Raises `UserError` for sizes of the context and tensor axes that the objective's model does not divide over."""
+    context, tensor = mesh.shape["context"], mesh.shape["tensor"]
+    if config.train.objective == "autoencoder":
+        if context * tensor > 1:
+            raise UserError(
+                "mesh.context and mesh.tensor must be 1 for the autoencoder, which has no tokens and heads to split: use"
+                " mesh.data or mesh.fsdp"
+            )
+        return
+    heads = config.model.transformer.heads
+    if heads % (context * tensor):
+        nearest = min((n for n in range(1, heads + 1) if heads % n == 0), key=lambda n: abs(n - context * tensor))
+        raise UserError(
+            f"mesh.context x mesh.tensor = {context * tensor} does not divide the transformer's {heads} heads;"
+            f" nearest: {nearest}"
+        )
+
+
 def shard_batch(batch: Any, mesh: Mesh) -> Any:
     """Puts this process's numpy arrays on the mesh, examples split over the data and fsdp axes.
 
-    Every process brings its own share of the global batch. Raises `UserError` for a batch that does not divide.
+    Every process brings its `process_share` of the global batch. Raises `UserError` for a batch that does not divide.
     """
     sharding = batch_sharding(mesh)
+    parts, count = process_share(mesh)
 
     def put(leaf: Any) -> jax.Array:
         leaf = np.asarray(leaf)
-        check_batch_size(leaf.shape[0] * jax.process_count(), mesh)
-        return jax.make_array_from_process_local_data(sharding, leaf)
+        rows = leaf.shape[0] // len(parts)  # a part
+        check_batch_size(leaf.shape[0] * count // len(parts), mesh)
+        begins = {part * rows: place * rows for place, part in enumerate(parts)}
+
+        def piece(index: tuple[slice, ...]) -> np.ndarray:
+            begin = begins[index[0].indices(rows * count)[0]]
+            return leaf[begin : begin + rows]
+
+        return jax.make_array_from_callback((rows * count, *leaf.shape[1:]), sharding, piece)
 
     return jax.tree.map(put, batch)

@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
+from absl import logging
 
+from astra_jax.config import Config
+from astra_jax.costs.chips import chip_of_kind
+from astra_jax.costs.step import step_flops
 from astra_jax.errors import UserError
 from astra_jax.training.metrics import MetricWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class StepWork:
+    """What one chip does in one step."""
+
+    images: float
+    peak_seconds: float | None = None  # that the needed FLOPs take at the chip's peak rate; None: the rate is unknown
+
+    def rates(self, seconds: float) -> dict[str, float]:
+        """Images a second and chip and, where the peak is known, the model FLOPs utilisation of steps of `seconds`."""
+        rates = {"images_per_second_per_chip": self.images / seconds}
+        return rates if self.peak_seconds is None else rates | {"mfu": self.peak_seconds / seconds}
+
+
+def step_work(config: Config, devices: Sequence[Any], trained: Iterable[str]) -> StepWork:
+    """The work of a step on these devices with these trained parameters (paths): needed FLOPs, as in `costs.step`."""
+    images, chip = config.train.batch_size / len(devices), chip_of_kind(devices[0].device_kind)
+    return StepWork(images, images * step_flops(config, trained) / chip.flops if chip else None)
 
 
 class Meter:
     """Averages metrics between reports.
 
     Values of a step are read when the next step has been handed to the device, so that the device never waits for the
-    host. Raises `UserError` once `max_skipped` steps in a row had a loss that is not finite.
+    host. Raises `UserError` once `max_skipped` steps in a row had a loss that is not finite; such steps are told with
+    the numbers of their examples, which `examples` knows for every step.
     """
 
-    def __init__(self, writer: MetricWriter, log_every: int, max_skipped: int, start: int) -> None:
+    def __init__(
+        self,
+        writer: MetricWriter,
+        log_every: int,
+        max_skipped: int,
+        start: int,
+        work: StepWork,
+        examples: Callable[[int], list[int]] | None = None,
+    ) -> None:
+        self._examples = examples
+        self._work = work
         self._writer, self._log_every, self._max_skipped = writer, log_every, max_skipped
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
         self._skipped_in_a_row = 0
@@ -50,7 +86,11 @@ class Meter:
         self._pending = None
         values = {name: float(value) for name, value in jax.device_get(dict(device_values)).items()}
         self._steps += 1
-        if values.pop("skipped"):
+        skipped, where = values.pop("skipped"), ""
+        if skipped:
+            where = f" (examples {', '.join(map(str, self._examples(step - 1)))})" if self._examples else ""
+            if jax.process_index() == 0:
+                logging.warning("step %d is skipped: its loss is not finite%s", step, where)
             self._skipped += 1
             self._skipped_in_a_row += 1
         else:
@@ -61,8 +101,9 @@ class Meter:
             self._report(step, list(values))
         if self._skipped_in_a_row >= self._max_skipped > 0:
             raise UserError(
-                f"the loss was not finite in the {self._skipped_in_a_row} steps up to step {step}: nothing was learnt "
-                "from them; lower train.optimizer.learning_rate or train.optimizer.clip_norm, or look at the data"
+                f"the loss was not finite in the {self._skipped_in_a_row} steps up to step {step}{where}: nothing was "
+                "learnt from them; lower train.optimizer.learning_rate or train.optimizer.clip_norm, or look at the "
+                "data"
             )
 
     def _report(self, step: int, names: list[str]) -> None:
@@ -72,5 +113,6 @@ class Meter:
         elapsed = time.monotonic() - self._started
         if step != self._first and elapsed > 0:
             report |= {"steps_per_second": self._steps / elapsed, "data_wait": self._waited / elapsed}
+            report |= self._work.rates(elapsed / self._steps)
         self._writer.scalars(step, report)
         self._reset()

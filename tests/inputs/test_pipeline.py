@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from astra_jax.errors import UserError
-from astra_jax.inputs.pipeline import make_dataset, state_at
+from astra_jax.inputs.pipeline import example_numbers, make_dataset, state_at
 
 
 @pytest.fixture(params=["autoencoder", "astra"])
@@ -57,6 +57,13 @@ def test_training_sees_every_example_once_an_epoch_in_a_new_order(config, tokeni
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
+def test_the_examples_of_a_batch_are_known_by_number(config, tokenizer, memory):
+    source = memory(10)
+    batches = take(make_dataset(config, training=True, source=source, tokenizer=tokenizer), 6)
+    for step, batch in enumerate(batches):
+        assert example_numbers(config, step, source) == numbers(batch)
+
+
 def test_evaluation_reads_in_order_once_and_drops_nothing(config, source, tokenizer, change):
     config = change(config, data={"drop_text": 1.0, "drop_pose": 1.0, "drop_references": 0.8})
     batches = list(make_dataset(config, training=False, source=source, tokenizer=tokenizer))
@@ -101,6 +108,8 @@ def test_processes_share_each_batch_between_them(objective, source, tokenizer):
         parts = zip(*[batches((index, count)) for index in range(count)], strict=True)
         joined = [jax.tree.map(lambda *leaves: np.concatenate(leaves), *part) for part in parts]
         assert_equal(joined, whole)
+    for batch, all_of_it in zip(batches(((0, 3), 4)), whole, strict=True):  # parts that lie apart
+        assert_equal(batch, jax.tree.map(lambda leaf: leaf[[0, 3]], all_of_it))
 
 
 def test_processes_have_equally_many_batches_in_evaluation(config, source, tokenizer):

@@ -2,9 +2,11 @@ import dataclasses
 import json
 import pathlib
 import sys
+import time
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,8 +14,10 @@ from PIL import Image
 from astra_jax.config import MeshConfig, OptimizerConfig
 from astra_jax.errors import UserError
 from astra_jax.params import flatten
+from astra_jax.training import loop
 from astra_jax.training.export import export_workdir
 from astra_jax.training.loop import train
+from astra_jax.training.meter import Meter
 from astra_jax.weights.pretrained import load_pretrained, save_pretrained
 
 sys.path.append(str(pathlib.Path(__file__).parent))
@@ -22,10 +26,10 @@ import regression
 from regression import Regression, dataset, make_config
 
 
-def run(workdir, config, data=None, devices=1, previews=None, objective=None):
+def run(workdir, config, data=None, devices=1, previews=None, objective=None, **more):
     workdir.mkdir(exist_ok=True)
     objective = objective or Regression()
-    return train(config, workdir, objective, data or dataset(), previews, devices=jax.devices()[:devices])
+    return train(config, workdir, objective, data or dataset(), previews, devices=jax.devices()[:devices], **more)
 
 
 def lines(workdir):
@@ -56,14 +60,20 @@ def test_training_learns_and_writes_everything(tmp_path):
     assert int(run(tmp_path, config, devices=2).step) == 40
 
 
-def test_resume_on_other_devices_goes_on_with_the_same_losses(tmp_path):
-    whole = run(tmp_path / "whole", make_config())
-    run(tmp_path / "parts", make_config(steps=10, mesh=MeshConfig(data=2, fsdp=4)), devices=8)
+def test_resume_on_fewer_devices_goes_on_with_the_same_losses(tmp_path):
+    whole = run(tmp_path / "whole", make_config(log_every=1))
+    parts = {}
     # A longer run is the same run; so is one with other intervals, on other devices.
-    parts = run(tmp_path / "parts", make_config(steps=20, checkpoint_every=0))
-    first, second = ({x["step"]: x["loss"] for x in lines(tmp_path / name)} for name in ("whole", "parts"))
-    assert set(first) == {1, 5, 10, 15, 20}
-    np.testing.assert_allclose(second[20], first[20], rtol=1e-5)
+    for steps, devices, mesh in (
+        (8, 8, MeshConfig(data=2, fsdp=4)),
+        (14, 2, MeshConfig(fsdp=2)),
+        (20, 1, MeshConfig()),
+    ):
+        config = make_config(steps=steps, log_every=1, checkpoint_every=0, mesh=mesh)
+        parts = run(tmp_path / "parts", config, devices=devices)
+    first, second = ([line["loss"] for line in lines(tmp_path / name)] for name in ("whole", "parts"))
+    assert len(first) == 20
+    np.testing.assert_allclose(second, first, rtol=0, atol=1e-6)
     for a, b in zip(jax.tree.leaves(whole.params), jax.tree.leaves(parts.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
@@ -125,8 +135,14 @@ def test_bad_batches_are_skipped_and_then_stop_the_run(tmp_path):
     state = run(tmp_path / "one", make_config(steps=5, log_every=1), dataset(poison=(order[16],)))
     assert [line["skipped"] for line in lines(tmp_path / "one")] == [0, 0, 1, 0, 0]
     assert jax.tree.all(jax.tree.map(lambda x: bool(np.isfinite(x).all()), state.params))
-    with pytest.raises(UserError, match="not finite in the 2 steps up to step 4"):
-        run(tmp_path / "two", make_config(steps=9, max_skipped=2), dataset(poison=(order[16], order[24])))
+    bad = ", ".join(map(str, order[24:32]))  # all of the fourth batch
+    with pytest.raises(UserError, match=rf"not finite in the 2 steps up to step 4 \(examples {bad}\)"):
+        run(
+            tmp_path / "two",
+            make_config(steps=9, max_skipped=2),
+            dataset(poison=(order[16], order[24])),
+            examples=regression.numbers,
+        )
 
 
 def test_data_that_ends_is_refused(tmp_path):
@@ -142,7 +158,7 @@ def test_data_that_ends_is_refused(tmp_path):
         ({"export_dtype": "int4"}, "must be bfloat16, float16, float32, not 'int4'"),
         ({"keep": 0}, "train.keep must be at least 1"),
         ({"log_every": -1}, "train.log_every must be 0"),
-        ({"mesh": MeshConfig(data=1, tensor=2)}, "mesh.tensor must be 1"),
+        ({"mesh": MeshConfig(data=1, tensor=2), "objective": "autoencoder"}, "must be 1 for the autoencoder"),
         ({"batch_size": 7, "mesh": MeshConfig(data=2)}, "batch_size 7 does not divide"),
         ({"mesh": MeshConfig(data=3)}, "does not fit 2 devices"),
         ({"trainable": "lora"}, "matches no parameter"),
@@ -161,3 +177,68 @@ def test_export_at_any_time(tmp_path):
     _, params = load_pretrained(tmp_path / "out")
     assert same(params["head"], state.ema["head"])
     assert params["features"]["kernel"].shape == (8, 16)
+
+
+@dataclasses.dataclass(frozen=True)
+class Slow(Regression):
+    """Steps that take the device far longer than the host takes to hand over the next one."""
+
+    def loss(self, params, batch, rng):
+        loss, metrics = super().loss(params, batch, rng)
+        square = jnp.eye(384) + 0 * loss
+        return loss + 0 * jax.lax.fori_loop(0, 40, lambda _, x: x @ square, square)[0, 0], metrics
+
+
+def test_no_step_waits_for_the_device(tmp_path, monkeypatch):
+    asked, pushed = [], []
+
+    class Spying(Meter):
+        def push(self, step, metrics):
+            dispatched = metrics["loss"].is_ready()
+            super().push(step, metrics)
+            pushed.append((metrics["loss"], dispatched, metrics["loss"].is_ready()))
+
+    def watch(batch):
+        asked.append(pushed[-1][0].is_ready() if pushed else True)
+        return batch
+
+    monkeypatch.setattr(loop, "Meter", Spying)
+    config = make_config(steps=12, log_every=3, checkpoint_every=0)
+    run(tmp_path, config, regression.records().to_iter_dataset(grain.ReadOptions(0, 0)).map(watch), objective=Slow())
+    # The first step of a process is read at once. From then on a step is still being computed when its call returns,
+    # when the numbers of the one before have been read, and when the next batch is asked for.
+    assert [ready for _, *both in pushed[1:] for ready in both] == [False] * 22
+    assert asked == [True, True] + [False] * 10
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path, monkeypatch):
+    run(tmp_path / "even", make_config(log_every=1))
+    true, offset = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: true() + offset[0])
+
+    def jump(index, batch):  # an hour ahead, back, and a day back
+        offset[0] += {6: 3600.0, 9: -3600.0, 13: -86400.0}.get(index, 0.0)
+        return batch
+
+    data = regression.records().map_with_index(jump).to_iter_dataset(grain.ReadOptions(0, 0))
+    run(tmp_path / "jumping", make_config(steps=12, log_every=1), data)
+    run(tmp_path / "jumping", make_config(log_every=1), data)
+    monkeypatch.undo()
+    even, jumping = (lines(tmp_path / name) for name in ("even", "jumping"))
+    assert [line["loss"] for line in jumping] == [line["loss"] for line in even]
+    assert all(0 < line.get("steps_per_second", 1) < 1e6 for line in jumping)
+
+
+def test_chosen_steps_are_traced(tmp_path):
+    run(tmp_path, make_config(steps=6), profile=(3, 4))
+    (trace,) = (tmp_path / "profile").rglob("*.xplane.pb")
+    steps = {
+        dict(event.stats)["step_num"]
+        for plane in jax.profiler.ProfileData.from_file(str(trace)).planes
+        for line in plane.lines
+        for event in line.events
+        if event.name == "train"
+    }
+    assert steps == {3, 4}
+    with pytest.raises(UserError, match="--profile 6:7 does not lie within this run, which does steps 7 to 9"):
+        run(tmp_path, make_config(steps=9), profile=(6, 7))

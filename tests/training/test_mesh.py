@@ -1,13 +1,17 @@
+import contextlib
+import importlib.util
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import topologies
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
-from astra_jax.config import MeshConfig
+from astra_jax.config import Config, MeshConfig, ModelConfig, TransformerConfig
 from astra_jax.errors import UserError
-from astra_jax.training.mesh import check_batch_size, fsdp, make_mesh, match_rule, shard_batch, shardings
+from astra_jax.training.mesh import check_axes, check_batch_size, fsdp, make_mesh, match_rule, shard_batch, shardings
 
 
 def struct(*shape):
@@ -32,6 +36,8 @@ def test_minus_one_takes_the_devices_that_are_left():
         (MeshConfig(data=4), "does not fit 8 devices"),
         (MeshConfig(data=-1, fsdp=-1), "at most one of them is -1"),
         (MeshConfig(data=0), "at least 1"),
+        (MeshConfig(dcn_data=2), "mesh.dcn_data=2, but the devices are in 1 processes: set mesh.dcn_data=1"),
+        (MeshConfig(dcn_data=0), "mesh.dcn_data must be at least 1"),
     ],
 )
 def test_a_mesh_that_does_not_fit_names_the_nearest(config, message):
@@ -79,3 +85,46 @@ def test_batches_are_split_over_data_and_fsdp():
         shard_batch({"x": np.zeros((12, 1))}, mesh)
     with pytest.raises(UserError, match="nearest: 8"):
         check_batch_size(3, mesh)
+
+
+def test_tensor_takes_its_dimension_and_fsdp_another():
+    mesh = make_mesh(MeshConfig(data=1, fsdp=2, tensor=4))
+    assert fsdp(tensor=-1)((6, 8), mesh) == P("fsdp", "tensor")
+    assert fsdp(tensor=-2)((8, 64), mesh) == P("tensor", "fsdp")
+    assert fsdp(first=1, tensor=-1)((64, 6, 8), mesh) == P(None, "fsdp", "tensor")
+    assert fsdp(tensor=-1)((6, 3), mesh) == P("fsdp")  # small
+    with pytest.raises(UserError, match="mesh.tensor=4 divides no dimension of"):
+        fsdp(tensor=-1)((2**16, 3), mesh)
+
+
+@pytest.mark.parametrize(
+    ("heads", "sizes", "message"),
+    [
+        (24, MeshConfig(context=4, tensor=2), None),
+        (
+            6,
+            MeshConfig(context=8),
+            "mesh.context x mesh.tensor = 8 does not divide the transformer's 6 heads; nearest: 6",
+        ),
+        (24, MeshConfig(data=1, fsdp=8), None),
+    ],
+)
+def test_context_and_tensor_must_divide_the_heads(heads, sizes, message):
+    transformer = TransformerConfig(width=16 * heads, heads=heads, axes_dim=(4, 6, 6))
+    config = Config(model=ModelConfig(transformer=transformer))
+    with pytest.raises(UserError, match=message) if message else contextlib.nullcontext():
+        check_axes(config, make_mesh(sizes))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="needs libtpu, the extra plan: it needs no TPU")
+def test_the_data_axis_runs_over_slices(monkeypatch):
+    for name, value in {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}.items():
+        monkeypatch.setenv(name, value)
+    devices = topologies.get_topology_desc(topology_name="v5e:2x2", platform="tpu", num_slices=2).devices
+    mesh = make_mesh(MeshConfig(data=4, fsdp=2, dcn_data=2), devices)
+    slices = np.vectorize(lambda device: device.slice_index)(mesh.devices).reshape(4, 2)
+    np.testing.assert_array_equal(slices, [[0, 0], [0, 0], [1, 1], [1, 1]])
+    with pytest.raises(UserError, match="mesh.dcn_data=1, but the devices are in 2 slices: set mesh.dcn_data=2"):
+        make_mesh(MeshConfig(data=8), devices)
+    with pytest.raises(UserError, match="mesh.data=1 does not divide over mesh.dcn_data=2"):
+        make_mesh(MeshConfig(data=1, fsdp=8, dcn_data=2), devices)

@@ -2,6 +2,7 @@ import re
 
 import jax
 import pytest
+from jax.sharding import PartitionSpec as P
 
 from astra_jax.config import Config, DsmConfig, LoraConfig, MeshConfig, ModelConfig
 from astra_jax.params import flatten
@@ -18,18 +19,18 @@ SIGLIP = Config(model=ModelConfig(dsm=DsmConfig(encoder="siglip"), lora=LoraConf
     "objective", [AstraObjective(Config()), AstraObjective(SIGLIP), AutoencoderObjective(Config())]
 )
 def test_tables_cover_the_full_model_and_nothing_else(objective):
-    mesh = make_mesh(MeshConfig(data=1, fsdp=8))
     tree = jax.eval_shape(objective.init, jax.random.key(0))
-    placed = flatten(shardings(tree, objective.rules, mesh))  # every leaf by exactly one rule
-    for pattern, _ in objective.rules:
-        assert any(re.search(pattern, path) for path in placed), f"{pattern} is never used"
     flat = flatten(tree)
-    for path, sharding in placed.items():
-        local = sharding.shard_shape(flat[path].shape)
-        if flat[path].size > 2**21:
-            assert sharding.spec, f"{path} {flat[path].shape} is not split"
-        if re.search("double_blocks|single_blocks|layers", path):
-            assert local[0] == flat[path].shape[0]  # the scanned dimension stays whole
+    for pattern, _ in objective.rules:
+        assert any(re.search(pattern, path) for path in flat), f"{pattern} is never used"
+    for sizes in (MeshConfig(data=1, fsdp=8), MeshConfig(data=1, fsdp=2, tensor=4)):
+        placed = flatten(shardings(tree, objective.rules, make_mesh(sizes)))  # every leaf by exactly one rule
+        for path, sharding in placed.items():
+            local = sharding.shard_shape(flat[path].shape)
+            if flat[path].size > 2**21:
+                assert sharding.spec, f"{path} {flat[path].shape} is not split"
+            if re.search("double_blocks|single_blocks|layers", path):
+                assert local[0] == flat[path].shape[0]  # the scanned dimension stays whole
 
 
 def test_moments_are_placed_like_their_parameters():
@@ -55,3 +56,28 @@ def test_siglip_is_split_over_fsdp():
     assert local["siglip_vision/layers/q/kernel"] == (27, 1152 // 8, 1152)
     assert local["siglip_vision/patches/kernel"] == (14, 14, 3, 1152 // 8)
     assert local["siglip_vision/positions"] == (729, 1152)
+
+
+def test_heads_and_hidden_channels_are_split_over_tensor():
+    """Megatron's pairs at full size: the first map by its outputs, the second by its inputs; fsdp on the other side."""
+    objective = AstraObjective(SIGLIP)
+    tree = jax.eval_shape(objective.init, jax.random.key(0))
+    placed = flatten(shardings(tree, objective.rules, make_mesh(MeshConfig(data=1, fsdp=2, tensor=4))))
+    for pair in (
+        ("transformer/double_blocks/img_qkv", "transformer/double_blocks/img_proj"),
+        ("transformer/double_blocks/txt_mlp_in", "transformer/double_blocks/txt_mlp_out"),
+        ("transformer/single_blocks/linear1", "transformer/single_blocks/linear2"),
+        ("t5/layers/q", "t5/layers/o"),
+        ("t5/layers/wi_1", "t5/layers/wo"),
+        ("siglip_vision/layers/fc1", "siglip_vision/layers/fc2"),
+    ):
+        assert [placed[f"{name}/kernel"].spec for name in pair] == [
+            P(None, "fsdp", "tensor"),
+            P(None, "tensor", "fsdp"),
+        ]
+    assert placed["transformer/double_blocks/txt_mod/kernel"].spec == P(None, "fsdp", "tensor")
+    assert placed["t5/embedding/embedding"].spec == P("fsdp", "tensor")
+    assert placed["lora/double_blocks/img_qkv/a"].spec == P(None, "fsdp")
+    assert placed["lora/double_blocks/img_qkv/b"].spec == P(None, "fsdp", "tensor")
+    assert placed["lora/single_blocks/linear2/a"].spec == P(None, "tensor", "fsdp")
+    assert placed["autoencoder/decoder/conv_in/kernel"].spec == P(None, None, None, "fsdp")

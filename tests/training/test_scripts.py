@@ -7,7 +7,13 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
+
+sys.path.append(str(pathlib.Path(__file__).parent))
+
+import processes
 
 from astra_jax.weights.pretrained import load_pretrained
 
@@ -35,6 +41,8 @@ def start(*arguments):
     [
         (["train.py", CONFIG], "--workdir is missing"),
         (["train.py", "--workdir=x", CONFIG, "--config.train.stepz=3"], "stepz"),
+        (["train.py", "--workdir=x", CONFIG, "--profile=9"], "--profile '9' is not START:STOP"),
+        (["train.py", "--workdir=x", CONFIG, "--processes=2"], "--coordinator and --process_id missing"),
         (["-m", "astra_jax.weights", "explode"], "usage: python -m astra_jax.weights export"),
         (["-m", "astra_jax.weights", "export", "--workdir=x"], "export needs --workdir=RUN and --out=FOLDER"),
         (["-m", "astra_jax.weights", "export", "--workdir=nowhere", "--out=y"], "nowhere holds no checkpoints"),
@@ -91,6 +99,9 @@ def test_train_resume_and_export(tmp_path):
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
     assert [p.name for p in sorted((run / "samples").iterdir())] == ["step_0000002.png", "step_0000004.png"]
+    late = start(*command, "--config.train.steps=6", "--profile=4:5")
+    assert late.returncode == 2
+    assert "--profile 4:5 does not lie within this run, which does steps 5 to 6" in late.stderr
     other = start(
         *command, "--config.train.steps=6", "--config.train.optimizer.learning_rate=0.5"
     )  # the last one counts
@@ -103,3 +114,34 @@ def test_train_resume_and_export(tmp_path):
     config, params = load_pretrained(out)
     assert config.model.autoencoder.channels == 8
     assert list(params) == ["autoencoder"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(tmp_path):
+    made = start("-m", "data.puppets", f"--out={tmp_path / 'tfds'}", "--config=small")
+    assert made.returncode == 0, made.stderr
+    command = [
+        "train.py",
+        CONFIG,
+        *TINY,
+        f"--config.data.dir={tmp_path / 'tfds'}",
+        "--config.data.source=puppets/small",
+    ]
+    command += ["--config.train.steps=4", "--profile=3:4"]
+    meeting = [f"--coordinator=127.0.0.1:{processes.free_port()}", "--processes=2"]
+    runs = [
+        processes.popen(
+            [sys.executable, *command, f"--workdir={tmp_path / 'two'}", *meeting, f"--process_id={i}"], cwd=ROOT
+        )
+        for i in range(2)
+    ]
+    assert "data 2; from step 0 to 4" in processes.finish(*runs, timeout=280)
+    processes.finish(processes.popen([sys.executable, *command, f"--workdir={tmp_path / 'one'}"], 2, cwd=ROOT))
+    two, one = (processes.losses(tmp_path / name) for name in ("two", "one"))
+    assert list(one) == [1, 2, 3, 4]
+    np.testing.assert_allclose(list(two.values()), list(one.values()), rtol=0, atol=1e-6)
+    assert (tmp_path / "two" / "pretrained" / "model.safetensors").is_file()
+    assert len(list((tmp_path / "two" / "profile").rglob("*.xplane.pb"))) == 1
+    for name in ("step_0000002.png", "step_0000004.png"):
+        first, second = (np.asarray(Image.open(tmp_path / run / "samples" / name)) for run in ("two", "one"))
+        np.testing.assert_allclose(first.astype(int), second.astype(int), atol=1)

@@ -1,0 +1,57 @@
+"""The matrix products of one training step, counted by hand from the sizes in the config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from astra_jax.config import Config
+from astra_jax.costs import autoencoder, encoders
+from astra_jax.costs.products import Product
+from astra_jax.costs.tally import Tally
+from astra_jax.costs.transformer import transformer
+
+_PATCH = 2  # latents along a side of a token
+
+
+def step_products(config: Config, trained: Iterable[str]) -> list[Product]:
+    """Every product that a step needs for one example, for the objective that the config names.
+
+    `trained` are the paths of the trained parameters. Only what the loss and the wanted gradients need is counted:
+    nothing twice for recomputation, no gradient of a frozen weight, no norm, activation or optimizer.
+    """
+    tally = Tally(trained)
+    model, data = config.model, config.data
+    canvas, reference = (data.height, data.width), (data.reference_size, data.reference_size)
+    if config.train.objective == "autoencoder":
+        size = (data.crop, data.crop) if data.crop else canvas
+        flows = autoencoder.encoder(tally, model.autoencoder, size, 1)
+        factor = model.autoencoder.downsampling
+        autoencoder.decoder(tally, model.autoencoder, (size[0] // factor, size[1] // factor), flows)
+        return tally.products
+    trained_latents = False
+    if not data.latents:
+        target = Tally(())  # its latents are fixed, whatever is trained
+        autoencoder.encoder(target, model.autoencoder, canvas, 1)
+        tally.products += target.products
+        for size, count in ((canvas, 1), (reference, model.max_subjects)):
+            trained_latents |= autoencoder.encoder(tally, model.autoencoder, size, count)
+    encoders.t5(tally, model)
+    encoders.clip_text(tally, model)
+    encoders.image_encoder(tally, model)
+    encoders.dsm(tally, model)
+    canvas_tokens, conditions = token_counts(config)
+    transformer(tally, model, canvas_tokens, conditions, trained_latents)
+    return tally.products
+
+
+def token_counts(config: Config) -> tuple[int, int]:
+    """Tokens of the canvas, and of the pose and all references together."""
+    side = config.model.autoencoder.downsampling * _PATCH
+    canvas = (config.data.height // side) * (config.data.width // side)
+    reference = (config.data.reference_size // side) ** 2
+    return canvas, canvas + config.model.max_subjects * reference
+
+
+def step_flops(config: Config, trained: Iterable[str]) -> float:
+    """FLOPs that one example needs in a step, forward and backward (see `step_products`)."""
+    return sum(product.forward + product.backward for product in step_products(config, trained))

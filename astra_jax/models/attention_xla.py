@@ -1,0 +1,104 @@
+"""Attention as plain array operations, which every platform runs: all scores at once, or a block of queries at a time.
+
+The blocks bound the memory: their scores are made again in the backward pass and never kept. A block sees every key, so
+that its softmax is the ordinary one and no running sums are needed.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+LARGE = 2**25  # bytes of float32 scores from which blocks pay
+BLOCK = 2**23  # bytes of float32 scores of one block
+_BLOCKS = (64, 1024)  # queries in a block: fewer leave the matrix units idle, more are no faster
+
+
+def plain(
+    q: Float[Array, "B Lq H D"],
+    k: Float[Array, "B Lk H D"],
+    v: Float[Array, "B Lk H D"],
+    mask: Bool[Array, "B Lk"] | None,
+    bias: Float[Array, "#B #H Lq Lk"] | None,
+    scale: float,
+) -> Float[Array, "B Lq H D"]:
+    """All scores at once; arguments as for `attend`."""
+    batch, _, heads, width = q.shape
+    out = _scores_and_sum(_matrices(q * scale), _matrices(k), _matrices(v), _absent(mask, heads), bias, batch)
+    return jnp.moveaxis(out.reshape(batch, heads, -1, width), 1, 2)
+
+
+def blocked(
+    q: Float[Array, "B Lq H D"],
+    k: Float[Array, "B Lk H D"],
+    v: Float[Array, "B Lk H D"],
+    mask: Bool[Array, "B Lk"] | None,
+    bias: Float[Array, "#B #H Lq Lk"] | None,
+    scale: float,
+) -> Float[Array, "B Lq H D"]:
+    """A block of queries at a time, in the backward pass too; arguments as for `attend`."""
+    batch, length, heads, width = q.shape
+    block = block_size(batch * heads, length, k.shape[1])
+    count = -(-length // block)
+    padding = count * block - length
+    queries = jnp.pad(_matrices(q * scale), ((0, 0), (0, padding), (0, 0)))
+    queries = jnp.moveaxis(queries.reshape(batch * heads, count, block, width), 1, 0)
+    biases = None
+    if bias is not None:
+        biases = jnp.pad(bias, ((0, 0), (0, 0), (0, padding), (0, 0)))
+        biases = jnp.moveaxis(biases.reshape(*bias.shape[:2], count, block, bias.shape[3]), 2, 0)
+    keys, values, absent = _matrices(k), _matrices(v), _absent(mask, heads)
+
+    # The loop is a barrier already: common subexpressions of the two passes cannot be merged across it.
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def one(rows: tuple[Array, Array | None]) -> Array:
+        return _scores_and_sum(rows[0], keys, values, absent, rows[1], batch)
+
+    out = jax.lax.map(one, (queries, biases))
+    out = jnp.moveaxis(out, 0, 1).reshape(batch * heads, count * block, width)[:, :length]
+    return jnp.moveaxis(out.reshape(batch, heads, length, width), 1, 2)
+
+
+def score_bytes(matrices: int, queries: int, keys: int) -> int:
+    """Bytes of float32 scores of so many heads of all examples."""
+    return 4 * matrices * queries * keys
+
+
+def block_size(matrices: int, queries: int, keys: int) -> int:
+    """Queries in a block: a power of two whose scores fit `BLOCK`, within `_BLOCKS`, no more than there are."""
+    rows = BLOCK // score_bytes(matrices, 1, keys)
+    least, most = _BLOCKS
+    return min(queries, max(least, min(most, 2 ** max(rows, 1).bit_length() // 2)))
+
+
+def _matrices(x: Float[Array, "B L H D"]) -> Float[Array, "N L D"]:
+    """One batch axis in front: XLA's CPU products are several times slower on any other layout."""
+    return jnp.moveaxis(x, 2, 1).reshape(-1, x.shape[1], x.shape[3])
+
+
+def _absent(mask: Bool[Array, "B L"] | None, heads: int) -> Float[Array, "N 1 L"] | None:
+    """What to add to the logits of every query so that it passes over the keys that do not exist."""
+    if mask is None:
+        return None
+    return jnp.repeat(jnp.where(mask, 0.0, jnp.finfo(jnp.float32).min), heads, 0)[:, None, :]
+
+
+def _scores_and_sum(
+    q: Float[Array, "N Lq D"],
+    k: Float[Array, "N Lk D"],
+    v: Float[Array, "N Lk D"],
+    absent: Float[Array, "N 1 Lk"] | None,
+    bias: Float[Array, "#B #H Lq Lk"] | None,
+    batch: int,
+) -> Float[Array, "N Lq D"]:
+    """softmax(q k^T + bias) v with float32 logits and weights, N = `batch` x heads."""
+    logits = jnp.einsum("NLD,NMD->NLM", q, k, preferred_element_type=jnp.float32)
+    if bias is not None:
+        logits = (logits.reshape(batch, -1, *logits.shape[1:]) + bias).reshape(logits.shape)
+    if absent is not None:
+        logits = logits + absent
+    weights = jax.nn.softmax(logits, axis=-1).astype(v.dtype)
+    return jnp.einsum("NLM,NMD->NLD", weights, v)

@@ -1,0 +1,50 @@
+"""Shapes of what a training step takes: a batch as the data pipeline would make it, and nothing of it in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from astra_jax.config import Config
+from astra_jax.models.astra import Batch, Inputs
+from astra_jax.training.mesh import batch_sharding
+
+
+def abstract_batch(config: Config, mesh: Mesh) -> Batch:
+    """The batch of one step of all processes together, as `jax.ShapeDtypeStruct`s placed on `mesh`.
+
+    Pictures are uint8, or float16 latent moments where `data.latents` names a cache of them.
+    """
+    model, data, size = config.model, config.data, config.train.batch_size
+    sharding = batch_sharding(mesh)
+
+    def array(dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((size, *shape), np.dtype(dtype), sharding=sharding)
+
+    def pictures(height: int, width: int, *slots: int) -> jax.ShapeDtypeStruct:
+        if not data.latents:
+            return array(np.uint8, *slots, height, width, 3)
+        factor = model.autoencoder.downsampling
+        return array(np.float16, *slots, height // factor, width // factor, 2 * model.autoencoder.latent_channels)
+
+    if config.train.objective == "autoencoder":
+        height, width = (data.crop, data.crop) if data.crop else (data.height, data.width)
+        return Batch(target=array(np.uint8, height, width, 3), inputs=None)
+    slots, side, words = model.max_subjects, model.image_encoder.image_size, model.phrase_length
+    inputs = Inputs(
+        text_tokens=array(np.int32, model.text_length),
+        pooled_tokens=array(np.int32, model.clip_text.length),
+        guidance=array(np.float32),
+        pose=pictures(data.height, data.width),
+        has_pose=array(np.bool_),
+        references=pictures(data.reference_size, data.reference_size, slots),
+        has_reference=array(np.bool_, slots),
+        portraits=array(np.uint8, slots, side, side, 3),
+        phrase_tokens=array(np.int32, slots, words),
+        placement=array(np.int32, slots, words),
+        has_identity=array(np.bool_, slots),
+    )
+    return Batch(target=pictures(data.height, data.width), inputs=inputs)

@@ -1,0 +1,99 @@
+"""Bytes that one chip holds during a step: exact for what has a shape, a model for what the compiler makes between."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from astra_jax.config import Config
+from astra_jax.costs.products import Product
+from astra_jax.params import Params
+from astra_jax.training.state import TrainState
+
+GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes a chip."""
+
+    frozen: float  # weights that are not trained
+    trained: float  # weights that are
+    average: float  # their moving average
+    optimizer: float  # Adam's moments
+    batch: float
+    temporaries: float  # activations, gradients, gathered weights
+    program: float = 0.0  # the compiled program itself
+
+    @property
+    def total(self) -> float:
+        """All together; the state is updated in place."""
+        return sum(dataclasses.astuple(self))
+
+
+def local_bytes(tree: Any) -> float:
+    """Bytes of one chip's part of a tree of placed `jax.ShapeDtypeStruct`s."""
+
+    def one(leaf: jax.ShapeDtypeStruct) -> int:
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return 8
+        shape = leaf.shape if leaf.sharding is None else leaf.sharding.shard_shape(leaf.shape)
+        return math.prod(shape) * leaf.dtype.itemsize
+
+    return float(sum(one(leaf) for leaf in jax.tree.leaves(tree)))
+
+
+def placed_memory(state: TrainState, frozen: Params, batch: Any, temporaries: float, program: float = 0.0) -> Memory:
+    """The memory of a step whose arguments these are."""
+    return Memory(
+        frozen=local_bytes(frozen),
+        trained=local_bytes(state.params),
+        average=local_bytes(state.ema),
+        optimizer=local_bytes(state.opt_state),
+        batch=local_bytes(batch),
+        temporaries=temporaries,
+        program=program,
+    )
+
+
+def estimated_temporaries(config: Config, products: Sequence[Product], state: TrainState, mesh: Mesh) -> float:
+    """Bytes a chip of everything that lives within a step, by our own model.
+
+    The scanned blocks keep their inputs (or what `transformer.remat` keeps beside them) for the backward pass. On top
+    of that come the largest block while it is differentiated, its weights and the next block's, gathered, and the
+    gradients. The encoders run before and are gone by then, so that the larger of the two counts.
+    """
+    sizes, width = config.model.transformer, jax.numpy.dtype(config.model.dtype).itemsize
+    examples = config.train.batch_size / (mesh.shape["data"] * mesh.shape["fsdp"])
+    split = mesh.shape["context"] * mesh.shape["tensor"]
+    gradients = local_bytes(state.params)
+    blocks = [p for p in products if p.name.startswith(("transformer/double_", "transformer/single_", "lora/"))]
+    maps = [p for p in blocks if p.weights]
+    streams = [p for p in maps if p.name.endswith(("img_qkv", "txt_qkv", "linear1")) and p.name.startswith("transf")]
+    if not streams:  # the autoencoder alone
+        kept = sum(p.rows * p.columns * p.count * (width + 4) for p in products if p.weights)
+        return float(examples * kept + gradients)
+
+    def outputs(chosen: Sequence[Product], layers: bool) -> float:
+        return float(sum(p.rows * p.columns * (p.repeats if layers else 1) * width for p in chosen))
+
+    carries = sum(p.rows * p.inner * p.repeats * width for p in streams)
+    double = [p for p in maps if "/double_blocks/" in p.name]
+    single = [p for p in maps if "/single_blocks/" in p.name]
+    kept = {"full": 0.0, "dots": outputs(maps, True), "none": 2.5 * outputs(maps, True)}[sizes.remat]
+    # What one block's forward and backward hold at a time, in units of its products' outputs.
+    working = _WORKING_SET * max(outputs(double, False), outputs(single, False))
+    gathered = 2 * width * max(sum(p.inner * p.columns for p in chosen) for chosen in (double, single))
+    inside = examples * (carries + kept + working) / split + gathered / mesh.shape["tensor"]
+    pictures = [p for p in products if p.name.startswith("autoencoder/") and p.weights]
+    before = examples * _PICTURE_SET * max((p.rows * p.columns * p.count for p in pictures), default=0) * width
+    return float(max(inside, before) + gradients)
+
+
+_WORKING_SET = 3.0
+_PICTURE_SET = 4.0

@@ -1,0 +1,60 @@
+"""How long collectives take on the links of a machine: bytes over bandwidth, and a latency a hop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from astra_jax.costs.chips import Chip
+from astra_jax.planning.collectives import Collective
+from astra_jax.planning.topology import Topology
+
+HOP_SECONDS = 1e-6  # our assumption: a microsecond for each chip that a message passes
+
+
+@dataclasses.dataclass(frozen=True)
+class Wires:
+    """The chips of a mesh and the wires between them."""
+
+    topology: Topology
+    sizes: dict[str, int]  # of the mesh axes
+    places: Int[np.ndarray, "chips dims"]  # of the chips of the flattened mesh
+
+    def bandwidth(self, axes: Sequence[str], group: int) -> tuple[float, int]:
+        """(bytes/s that a chip can send, hops) for collectives in groups of `group` chips along some mesh axes.
+
+        In a torus the group uses both directions of each dimension that it spans, one where the dimension is not closed
+        to a ring. Between nodes of GPUs every member in a node brings its own network adapter.
+        """
+        chip = self.topology.chip
+        members = self._members(axes)[:group]
+        spans = [len(np.unique(members[:, axis])) for axis in range(members.shape[1])]
+        if chip.platform == "gpu":
+            nodes = spans[0]
+            if nodes == 1:
+                return chip.link, 1
+            return min(chip.link, chip.network * len(members) / nodes), nodes
+        links = sum(2 if _closed(chip, size) and span == size else 1 for size, span in self._shape(spans) if span > 1)
+        return chip.link * max(links, 1), sum(span // 2 for span in spans)
+
+    def _shape(self, spans: Sequence[int]) -> list[tuple[int, int]]:
+        return list(zip(self.topology.shape, spans, strict=True))
+
+    def _members(self, axes: Sequence[str]) -> Int[np.ndarray, "group dims"]:
+        """Places of the chips that differ from the first one along these axes alone."""
+        ids = np.arange(math.prod(self.sizes.values())).reshape(tuple(self.sizes.values()))
+        chosen = ids[tuple(slice(None) if axis in axes else 0 for axis in self.sizes)]
+        return self.places[chosen.reshape(-1)]
+
+    def seconds(self, collective: Collective) -> float:
+        """Time of all its runs in a step, one after the other."""
+        bandwidth, hops = self.bandwidth(collective.axes, collective.group)
+        return collective.bytes / bandwidth + collective.runs * hops * HOP_SECONDS
+
+
+def _closed(chip: Chip, size: int) -> bool:
+    return size % chip.wraps == 0

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from astra_jax.config import MeshConfig
+from astra_jax.errors import UserError
+from astra_jax.planning.collectives import Collective
+from astra_jax.planning.network import HOP_SECONDS, Wires
+from astra_jax.planning.topology import Topology, mesh_of, parse_topology, places
+
+
+def test_names():
+    slice_ = parse_topology("v5p:4x4x8")
+    assert (slice_.chips, slice_.shape, slice_.compiled) == (128, (4, 4, 8), True)
+    assert parse_topology("h100:64").chips == 64
+    assert not parse_topology("h200:8").compiled
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("v5p", "must be CHIP:SIZE, as in v5p:4x4x4"),
+        ("v5p:4x4x", "must be CHIP:SIZE"),
+        ("v5q:4x4x4", "the chip v5q is unknown; did you mean v5"),
+        ("banana:8", "there are v5p, v5e"),
+        ("v5p:4x4", "v5p takes 3 dimensions"),
+        ("h200:2x4", "h200 takes 1 dimension of"),
+        ("h200:0", "at least 1 chip"),
+        ("v5e:99999x99999", "65536 chips at most"),
+    ],
+)
+def test_other_names_are_refused(name, message):
+    with pytest.raises(UserError, match=message):
+        parse_topology(name)
+
+
+def test_gpus_stand_in_nodes_of_eight():
+    topology = parse_topology("h100:16")
+    mesh = mesh_of(topology, MeshConfig(data=2, fsdp=-1))
+    assert dict(mesh.shape) == {"data": 2, "fsdp": 8, "context": 1, "tensor": 1}
+    np.testing.assert_array_equal(places(topology, mesh)[[0, 7, 8]], [[0, 0], [0, 7], [1, 0]])
+    with pytest.raises(UserError, match="mesh data=3 .* does not fit 16 devices; nearest"):
+        mesh_of(topology, MeshConfig(data=3))
+
+
+def wires(name, **sizes):
+    topology = parse_topology(name)
+    grid = np.stack(np.unravel_index(np.arange(topology.chips), topology.shape), -1)
+    if not topology.compiled:
+        grid = np.stack([np.arange(topology.chips) // 8, np.arange(topology.chips) % 8], -1)
+    return Wires(topology, sizes, grid)
+
+
+def test_a_ring_uses_both_directions_of_each_dimension_that_it_spans():
+    pod = wires("v5p:4x4x4", data=4, fsdp=16)
+    assert pod.bandwidth(("fsdp",), 16) == (4 * 100e9, 4)  # two dimensions of four, two hops each
+    assert pod.bandwidth(("data",), 4) == (2 * 100e9, 2)
+    assert pod.bandwidth(("data", "fsdp"), 64) == (6 * 100e9, 6)
+    assert wires("v5e:4x4", data=4, fsdp=4).bandwidth(("fsdp",), 4) == (50e9, 2)  # a line: too short to be closed
+    assert wires("v5e:16x16", data=16, fsdp=16).bandwidth(("fsdp",), 16) == (100e9, 8)
+
+
+def test_between_nodes_each_member_brings_its_adapter():
+    cluster = wires("h100:64", data=8, fsdp=8)
+    assert cluster.bandwidth(("fsdp",), 8) == (450e9, 1)  # within a node
+    assert cluster.bandwidth(("data",), 8) == (50e9, 8)  # one of each node
+    assert cluster.bandwidth(("data", "fsdp"), 64) == (8 * 50e9, 8)
+
+
+def test_seconds_are_bytes_over_bandwidth_and_a_latency_a_run():
+    pod = wires("v5p:4x4x4", data=4, fsdp=16)
+    gather = Collective("all-gather", ("fsdp",), 16, runs=10, bytes=4e9)
+    assert pod.seconds(gather) == pytest.approx(4e9 / 400e9 + 10 * 4 * HOP_SECONDS)
+
+
+def test_a_machine_without_compiler_says_so(monkeypatch):
+    from jax.experimental import topologies
+
+    def refuse(**_):
+        raise ImportError("no libtpu")
+
+    monkeypatch.setattr(topologies, "get_topology_desc", refuse)
+    with pytest.raises(UserError, match=r"libtpu is not there .*pip install 'astra_jax\[plan\]'"):
+        mesh_of(Topology("v5p:2x2x1", parse_topology("v5p:2x2x1").chip, (2, 2, 1)), MeshConfig())
