@@ -37,7 +37,7 @@ class Compiled:
     temporaries: float
     program: float
     collectives: list[Collective]
-    fits: bool  # if not, `temporaries` is all that the compiler told, and there is no program
+    fits: bool  # if not, there is no program, and `temporaries` is what the compiler says it needed (NaN: it does not)
 
 
 def compile_for(config: Config, mesh: Mesh, state: TrainState, frozen: Params, batch: Any) -> Compiled:
@@ -71,7 +71,7 @@ _NEEDED = re.compile(r"(?:temporaries \(|Used )([\d.]+)([KMGT]?)")
 
 
 def out_of_memory(message: str) -> float | None:
-    """Bytes that a refused program needs, from the TPU compiler's message; None for any other message."""
+    """Bytes that a refused program needs, from the TPU compiler's message, NaN where it tells none; None: another error."""
     if "RESOURCE_EXHAUSTED" not in message:
         return None
     sizes = [float(number) * _UNITS[unit] for number, unit in _NEEDED.findall(message)]

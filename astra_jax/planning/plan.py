@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 
 import jax
 
@@ -90,7 +91,8 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
         if not topology.compiled:
             raise ValueError(f"there is no compiler for {topology.name}")
         result = compile_for(config, mesh, state, frozen, batch)
-        temporaries, program, seconds, fits = result.temporaries, result.program, result.seconds, result.fits
+        program, seconds, fits = result.program, result.seconds, result.fits
+        temporaries = result.temporaries if math.isfinite(result.temporaries) else estimated
         collectives = result.collectives if fits else expected
     memory = placed_memory(state, frozen, batch, temporaries, program)
     network = [wires.seconds(collective) for collective in collectives]

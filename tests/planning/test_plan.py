@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import jax
@@ -14,7 +15,7 @@ from astra_jax.planning.memory import GIB, local_bytes
 from astra_jax.planning.plan import make_plan, with_batch
 from astra_jax.planning.report import report, summary
 from astra_jax.planning.request import requested_plan
-from astra_jax.planning.search import mesh_shapes, search
+from astra_jax.planning.search import mesh_shapes, preferred, search
 from astra_jax.planning.topology import mesh_of, parse_topology
 from astra_jax.training.initialize import targets
 from astra_jax.training.objectives import make_objective
@@ -92,6 +93,18 @@ def test_the_search_takes_the_fastest_that_fits(run):
     others = [make_plan(run, GPUS, compiled=False)]
     assert best.fits
     assert all(best.roofline.step <= other.roofline.step for other in others)
+
+
+def test_a_percent_of_time_is_given_for_memory(run, change):
+    plans = [make_plan(change(run, mesh=mesh), GPUS, compiled=False) for mesh in ({"fsdp": 8}, {"data": 8, "fsdp": 1})]
+
+    def timed(plan, seconds):
+        return dataclasses.replace(plan, roofline=dataclasses.replace(plan.roofline, step=seconds))
+
+    lean, wide = sorted(plans, key=lambda plan: plan.memory.total)
+    assert preferred([timed(wide, 1.0), timed(lean, 1.009)])[0].sizes == lean.sizes
+    assert preferred([timed(wide, 1.0), timed(lean, 1.02)])[0].sizes == wide.sizes
+    assert preferred([]) == []
 
 
 def test_nothing_fits(run, change):
