@@ -185,8 +185,8 @@ def check_axes(config: Config, mesh: Mesh) -> None:
     if config.train.objective == "autoencoder":
         if context * tensor > 1:
             raise UserError(
-                "mesh.context and mesh.tensor must be 1 for the autoencoder, which has no tokens and heads to split: use"
-                " mesh.data or mesh.fsdp"
+                "mesh.context and mesh.tensor must be 1 for the autoencoder, which has no tokens or heads to split:"
+                " use mesh.data or mesh.fsdp"
             )
         return
     heads = config.model.transformer.heads
