@@ -134,6 +134,7 @@ def assert_same_on_eight(objective, params, batch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_astra_gradients_do_not_depend_on_the_devices(astra_params):
     gradients = assert_same_on_eight(AstraObjective(CONFIG), astra_params, make_moments(make_batch()))
     for name in ("transformer", "dsm"):  # the adapter learns through the placed offsets
