@@ -12,7 +12,7 @@ from jaxtyping import Float, Shaped, UInt8
 class Subject:
     """Somebody or something in the picture. `keypoints` are theirs among `Example.people`, where it is known."""
 
-    phrase: str  # the subject's words as they stand in the prompt
+    phrase: str  # the subject's words as they stand in the prompt; empty: none are known, and it has no identity
     photo: UInt8[np.ndarray, "H W 3"]  # another picture of the subject
     keypoints: Float[np.ndarray, "17 3"] | None = None
 

@@ -109,10 +109,11 @@ def arrays(
     pooled = tokenizer.clip(prompt, model.clip_text.length)
     phrase_tokens = np.zeros((slots, model.phrase_length), np.int32)
     placement = np.full((slots, model.phrase_length), -1, np.int32)
-    has_identity = subjects > 0 and not dropout.text and not dropout.identity
-    if subjects and not dropout.text:
-        phrase_tokens[:subjects], placement[:subjects] = place(
-            prompt, prepared.phrases, tokenizer, model.text_length, model.phrase_length
+    named = np.array([bool(phrase) for phrase in prepared.phrases] + [False] * (slots - subjects))
+    if named.any() and not dropout.text:
+        phrases = [phrase for phrase in prepared.phrases if phrase]
+        phrase_tokens[named], placement[named] = place(
+            prompt, phrases, tokenizer, model.text_length, model.phrase_length
         )
     has_pose = prepared.has_pose and not dropout.pose
     present = np.arange(slots) < subjects
@@ -127,7 +128,7 @@ def arrays(
         "portraits": _pad(prepared.portraits, slots),
         "phrase_tokens": phrase_tokens,
         "placement": placement,
-        "has_identity": present & has_identity,
+        "has_identity": named & (not dropout.text and not dropout.identity),
     }
     # CLIP's text encoder reads 77 tokens by design; only T5's cut loses words.
     return fields, text.truncated
@@ -148,6 +149,15 @@ def check_sizes(config: Config, canvas: tuple[int, int]) -> None:
         if size <= 0 or size % pixels:
             nearest = max(pixels, round(size / pixels) * pixels)
             raise UserError(f"{name} {size} is no positive multiple of {pixels} pixels: {nearest} is the nearest")
+
+
+def check_canvases(config: Config) -> None:
+    """`check_sizes` of every canvas of a run; two equal buckets are refused, too."""
+    data = config.data
+    for bucket in data.buckets or ((data.height, data.width),):
+        check_sizes(config, bucket)
+        if data.buckets.count(bucket) > 1:
+            raise UserError(f"config.data.buckets has {bucket[0]} x {bucket[1]} twice: name it once")
 
 
 def _stack(pictures: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
