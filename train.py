@@ -6,24 +6,32 @@ python train.py --config=configs/puppets.py --workdir=runs/puppets
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from absl import flags
 from ml_collections import config_flags
 
-from astra_jax import cli
+from astra_jax import cli, hosts
+from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.inputs.cache import check_initial_autoencoder
-from astra_jax.inputs.pipeline import make_dataset
+from astra_jax.inputs.pipeline import example_numbers, make_dataset
 from astra_jax.training.loop import train
+from astra_jax.training.mesh import make_mesh, process_share
+from astra_jax.training.objective import Objective
 from astra_jax.training.objectives import make_objective
+from astra_jax.training.trace import parse_steps
 from astra_jax.weights.adapters import FORMS
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The run: a file of configs/.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, metrics, samples, final weights.")
+_PROFILE = flags.DEFINE_string("profile", None, "START:STOP: trace these steps into the workdir's profile/.")
+hosts.define_flags()
 
 _PREVIEWS = 4  # examples
 
@@ -35,25 +43,34 @@ def main(argv: Sequence[str]) -> None:
     if not _WORKDIR.value:
         raise UserError("--workdir is missing: name a folder for the run, e.g. --workdir=runs/first")
     config = cli.read_config(_CONFIG.value)
-    # 2. Compiled programs are kept between runs.
+    profile = parse_steps(_PROFILE.value) if _PROFILE.value else None
+    # 2. The other processes, where there are any; compiled programs are kept between runs.
+    hosts.connect_by_flags()
     cli.keep_compiled_programs()
-    # 3. What to minimise, and on what.
+    # 3. What to minimise, on what and in which folder.
+    workdir = pathlib.Path(_WORKDIR.value)
+    objective, dataset, previews = hosts.together(lambda: _prepare(config, workdir))
+    # 4. Training; SIGTERM saves and ends it with exit code 0.
+    examples = functools.partial(example_numbers, config)
+    state = train(config, workdir, objective, dataset, previews, examples=examples, profile=profile)
+    # 5. What to do with it.
+    if config.train.objective == "astra" and int(state.step) >= config.train.steps and jax.process_index() == 0:
+        print(f"draw with: {_how_to_draw(workdir, sorted(state.params), bool(config.data.tokenizer))}")
+
+
+def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Objective, Any, Any]:
+    """Objective, training data and examples for pictures; whatever is wrong with one process's files shows here."""
     objective = make_objective(config)
     if config.data.latents and config.train.objective == "astra":
         check_initial_autoencoder(config)
-    dataset = make_dataset(config, training=True, shard=(jax.process_index(), jax.process_count()))
+    dataset = make_dataset(config, training=True, shard=process_share(make_mesh(config.mesh)))
     few = dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=_PREVIEWS))
     previews = make_dataset(few, training=False)
-    # 4. Training; SIGTERM saves and ends it with exit code 0.
-    workdir = pathlib.Path(_WORKDIR.value)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--workdir {workdir}: {error.strerror}: choose a folder you can write to") from error
-    state = train(config, workdir, objective, dataset, previews)
-    # 5. What to do with it.
-    if config.train.objective == "astra" and int(state.step) >= config.train.steps and jax.process_index() == 0:
-        print(f"draw with: {_how_to_draw(workdir, sorted(state.params), bool(config.data.tokenizer))}")
+    return objective, dataset, previews
 
 
 def _how_to_draw(workdir: pathlib.Path, trained: list[str], own_tokenizer: bool) -> str:

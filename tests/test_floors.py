@@ -15,6 +15,7 @@ FLOORS = {
     "params": set(),
     "config": {"errors"},
     "cli": {"errors", "config"},
+    "hosts": {"errors"},
     "models": {"config", "errors", "params"},
     "flow": set(),
     "pose": {"errors", "cli"},
@@ -22,7 +23,7 @@ FLOORS = {
     "weights": {"config", "errors", "params"},
     "weights.__main__": {"cli", "errors", "training"},
     "inputs": {"cli", "config", "errors", "models", "pose", "weights"},
-    "training": {"config", "errors", "params", "models", "flow", "weights"},
+    "training": {"hosts", "config", "errors", "params", "models", "flow", "weights"},
     "pipeline": {"config", "errors", "params", "models", "flow", "pose", "weights", "inputs"},
     "results": {"config", "errors", "pipeline"},
 }

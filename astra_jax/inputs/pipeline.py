@@ -43,8 +43,8 @@ def make_dataset(
 
     `train.objective` "autoencoder" gives pictures (`Batch.inputs` is None), anything else whole examples. Training
     shuffles anew every epoch, repeats for ever and drops conditions; otherwise the order is the source's (with buckets:
-    bucket after bucket), once, whole batches only, nothing dropped. Of more people than `model.max_subjects` the first ones have references, all are in
-    the pose. `source` and `tokenizer` default to those the config names.
+    bucket after bucket), once, whole batches only, nothing dropped. Of more people than `model.max_subjects` the first
+    ones have references, all are in the pose. `source` and `tokenizer` default to those the config names.
 
     The iterator's `get_state`/`set_state` and `state_at(step)` restore the position exactly. Raises `UserError` for
     settings that do not fit together and for data that is missing, of another config or fewer than a batch.
@@ -69,26 +69,40 @@ def make_dataset(
         transform = functools.partial(_example_arrays, config=config, tokenizer=tokenizer, training=training)
         collate = _collate_examples
 
-    dataset = grain.MapDataset.source(source).seed(config.data.seed)
-    if config.data.buckets:
-        dataset = InBatches(dataset, plan_batches(config, source, training=training))
-    elif training:
-        dataset = dataset.shuffle().repeat()
+    dataset = _in_order(grain.MapDataset.source(source).seed(config.data.seed), config, source, training)
     dataset = ProcessPart(dataset.random_map(transform), batch_size, index, count)
     dataset = dataset.batch(batch_size // count, drop_remainder=True, batch_fn=collate)
     threads = config.data.threads  # the buffer holds whole batches: a few are enough
     return dataset.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
 
 
-def plan_batches(config: Config, source: RandomAccess, *, training: bool) -> Batches:
+def plan_batches(config: Config, source: RandomAccess | None = None, *, training: bool) -> Batches:
     """Which examples make which batch under `data.buckets`.
 
     Raises `UserError` for a source that does not know the sizes of its pictures, and where no bucket fills a batch.
     """
+    source = open_source(config) if source is None else source
     if not isinstance(source, Sized):
         raise UserError(f"config.data.buckets needs data that knows its pictures' sizes, not {config.data.source!r}")
     seed = config.data.seed if training else None
     return Batches(source.sizes(), config.data.buckets, config.train.batch_size, seed)
+
+
+def example_numbers(config: Config, step: int, source: RandomAccess | None = None) -> list[int]:
+    """Which examples of the source, by number, are the training batch after `step` batches, over all processes."""
+    source = open_source(config) if source is None else source
+    numbers = _in_order(grain.MapDataset.range(len(source)).seed(config.data.seed), config, source, training=True)
+    size = config.train.batch_size
+    return [int(numbers[place]) for place in range(step * size, (step + 1) * size)]
+
+
+def _in_order(
+    dataset: grain.MapDataset[T], config: Config, source: RandomAccess, training: bool
+) -> grain.MapDataset[T]:
+    """The seeded `dataset`, an item for each example of `source`, in the order in which batches are cut from it."""
+    if config.data.buckets:
+        return InBatches(dataset, plan_batches(config, source, training=training))
+    return dataset.shuffle().repeat() if training else dataset
 
 
 def state_at(step: int) -> dict[str, Any]:

@@ -78,9 +78,9 @@ def open_stored(data: DataConfig, name: str, make: str, decoders: dict[str, Any]
         ranges = tfds.core.ReadInstruction.from_spec(data.split).to_absolute(builder.info.splits)
     except ValueError as error:
         raise UserError(f"{versions[-1]} has no split {data.split!r}: set config.data.split ({error})") from error
+    whole = {name: split.num_examples for name, split in builder.info.splits.items()}
     parts = tuple(
-        (part.splitname, part.from_ or 0, builder.info.splits[part.splitname].num_examples if part.to is None else part.to)
-        for part in ranges
+        (part.splitname, part.from_ or 0, whole[part.splitname] if part.to is None else part.to) for part in ranges
     )
     stored = Stored(versions[-1], records, remedy, parts)
     for index in (0, len(records) - 1):

@@ -103,9 +103,8 @@ class Checkpoints:
         """The newest complete checkpoint's step, None if there is none."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, data: Any) -> None:
+    def save(self, step: int, state: TrainState, data: Any) -> None:
         """Starts writing `state` and the data iterator's JSON-serialisable position `data`; returns after the copy."""
-        step = int(state.step)
         if step == self.latest_step():
             return
         self._manager.save(
@@ -130,6 +129,10 @@ class Checkpoints:
             args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()),
         )
         return restored["state"], restored["data"]["iterator"]
+
+    def wait(self) -> None:
+        """Returns when what was saved is on disk; raises the errors of the background writes."""
+        self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Waits for the background writes; raises their errors."""

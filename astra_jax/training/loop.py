@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import grain
 import jax
 import numpy as np
 
+from astra_jax import hosts
 from astra_jax.config import Config, to_dict
 from astra_jax.errors import UserError
 from astra_jax.params import Params
 from astra_jax.training.checkpoint import Checkpoints
 from astra_jax.training.export import export, learnt
 from astra_jax.training.initialize import initialize
+from astra_jax.training.lock import WorkdirLock
 from astra_jax.training.mesh import check_batch_size, make_mesh, replicated, shard_batch
 from astra_jax.training.meter import Meter
 from astra_jax.training.metrics import make_writer
@@ -27,6 +31,7 @@ from astra_jax.training.partition import merge
 from astra_jax.training.signals import StopSignal
 from astra_jax.training.state import TrainState
 from astra_jax.training.step import compile_step, make_step
+from astra_jax.training.trace import Trace
 from astra_jax.weights.pretrained import check_export, fingerprint
 
 
@@ -37,6 +42,8 @@ def train(
     dataset: grain.IterDataset[Any],
     previews: grain.IterDataset[Any] | None = None,
     devices: list[Any] | None = None,
+    examples: Callable[[int], list[int]] | None = None,
+    profile: tuple[int, int] | None = None,
 ) -> TrainState:
     """Trains up to `train.steps` steps, going on from the newest checkpoint in `workdir`; returns the last state.
 
@@ -48,10 +55,13 @@ def train(
             it would have seen.
         previews: its first batch is drawn every `train.sample_every` steps; every process must see the same.
         devices: to train on; all by default.
+        examples: the numbers of the examples in the batch after so many batches, for messages.
+        profile: first and last step of a profiler's trace, written to workdir/profile.
 
-    SIGTERM makes it save and return early. Raises `UserError` for a mesh or batch size that does not fit the devices, a
-    workdir of another run, pretrained weights that do not fit, data that ends early, and a loss that is not finite
-    in `train.max_skipped` steps in a row.
+    Several processes call it alike; the first one writes all but its share of the checkpoints. SIGTERM to any of them
+    makes all save and return early. Raises `UserError` for a mesh or batch size that does not fit the devices, a
+    workdir of another run or in use by one, pretrained weights that do not fit, data that ends early, a disk that is
+    full, and a loss that is not finite in `train.max_skipped` steps in a row.
     """
     workdir = pathlib.Path(workdir)
     settings = config.train
@@ -59,15 +69,19 @@ def train(
     check_settings(config)
     mesh = make_mesh(config.mesh, devices)
     check_batch_size(settings.batch_size, mesh)
-    checkpoints = Checkpoints(workdir, config, [fingerprint(folder) for folder in settings.initialize_from])
+    lock = hosts.together(lambda: WorkdirLock(workdir))
 
-    with jax.set_mesh(mesh), StopSignal() as stop:
+    with lock, jax.set_mesh(mesh), StopSignal() as stop, contextlib.ExitStack() as at_end:
+        checkpoints = Checkpoints(workdir, config, [fingerprint(folder) for folder in settings.initialize_from])
+        at_end.callback(checkpoints.close)
+        start = checkpoints.latest_step() or 0
+        trace = Trace(workdir, profile, start, settings.steps)
         # 2. Parameters, moments, averages and the data position.
         state, frozen, data_position = initialize(config, objective, mesh, checkpoints)
         iterator = iter(dataset)
+        at_end.callback(iterator.close)
         if data_position is not None:
             iterator.set_state(data_position)
-        step = start = int(state.step)
         _announce(config, mesh, state, frozen)
         if jax.process_index() == 0:
             (workdir / "config.json").write_text(json.dumps(to_dict(config), indent=2) + "\n")
@@ -81,34 +95,41 @@ def train(
 
         # 4. Steps. Nothing in here waits for the device but the meter, and that for the step before.
         writer = make_writer(workdir, settings.steps, start)
-        meter = Meter(writer, settings.log_every, settings.max_skipped, start)
-        try:
-            while step < settings.steps and not stop.requested:
+        at_end.callback(writer.close)
+        meter = Meter(writer, settings.log_every, settings.max_skipped, start, examples)
+        at_end.callback(trace.stop)
+        step = start
+        while step < settings.steps and not stop.reached(step):
+            if trace.starts_at(step + 1):
+                meter.flush()
+                trace.start()
+            with jax.profiler.StepTraceAnnotation("train", step_num=step + 1):
                 began = time.monotonic()
                 batch = shard_batch(_next(iterator, step), mesh)
                 meter.waited(time.monotonic() - began)
                 state, metrics = run_step(state, frozen, batch)
-                step += 1
-                meter.push(step, metrics)
-                if preview is not None and (step % settings.sample_every == 0 or step == settings.steps):
-                    meter.flush()
-                    writer.picture(step, preview(merge(state.ema, frozen)))
-                if settings.checkpoint_every and step % settings.checkpoint_every == 0:
-                    meter.flush()
-                    checkpoints.save(state, iterator.get_state())
-            meter.flush()
-            # 5. The end, or an early one: everything goes to disk.
-            checkpoints.save(state, iterator.get_state())
-        finally:
-            writer.close()
-            checkpoints.close()
-            iterator.close()
+            step += 1
+            meter.push(step, metrics)
+            if trace.ends_at(step):
+                meter.flush()
+                trace.stop()
+            if preview is not None and (step % settings.sample_every == 0 or step == settings.steps):
+                meter.flush()
+                writer.picture(step, preview(merge(state.ema, frozen)))
+            if settings.checkpoint_every and step % settings.checkpoint_every == 0:
+                meter.flush()
+                checkpoints.save(step, state, iterator.get_state())
+        meter.flush()
+        # 5. The end, or an early one: everything goes to disk.
+        checkpoints.save(step, state, iterator.get_state())
+        checkpoints.wait()
         if step < settings.steps:
             _say(f"stopped by SIGTERM after step {step}; the same command goes on from there")
             return state
         params = learnt(state, frozen)
         export(workdir / "pretrained", config, params, settings.export_dtype)
         _say(f"done: {workdir / 'pretrained'} holds {', '.join(sorted(params))}")
+        hosts.wait_for_all("exported")
         return state
 
 

@@ -6,6 +6,7 @@ depends on its order and a renamed parameter cannot fall back to being replicate
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
@@ -141,16 +142,35 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
         )
 
 
+@functools.lru_cache(maxsize=8)
+def process_share(mesh: Mesh) -> tuple[int, int]:
+    """(index, count): of `count` equal runs of a batch's rows this process's devices hold run number `index`.
+
+    Processes that hold the same rows, as where they share the work on an example, have the same index. Raises
+    `UserError` where the rows of a process's devices are no such run.
+    """
+    shards = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    places = batch_sharding(mesh).addressable_devices_indices_map((shards,))
+    rows = sorted({rows.indices(shards)[0] for (rows,) in places.values()})
+    count = len(rows)
+    if shards % count or rows[0] % count or rows != list(range(rows[0], rows[0] + count)):
+        raise UserError(
+            f"{_describe([mesh.shape[axis] for axis in AXES])} gives a process the parts {rows} of {shards} of a batch, "
+            "which are no equal run: make mesh.context and mesh.tensor divide the devices of a process"
+        )
+    return rows[0] // count, shards // count
+
+
 def shard_batch(batch: Any, mesh: Mesh) -> Any:
     """Puts this process's numpy arrays on the mesh, examples split over the data and fsdp axes.
 
-    Every process brings its own share of the global batch. Raises `UserError` for a batch that does not divide.
+    Every process brings its `process_share` of the global batch. Raises `UserError` for a batch that does not divide.
     """
     sharding = batch_sharding(mesh)
 
     def put(leaf: Any) -> jax.Array:
         leaf = np.asarray(leaf)
-        check_batch_size(leaf.shape[0] * jax.process_count(), mesh)
+        check_batch_size(leaf.shape[0] * process_share(mesh)[1], mesh)
         return jax.make_array_from_process_local_data(sharding, leaf)
 
     return jax.tree.map(put, batch)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
+from absl import logging
 
 from astra_jax.errors import UserError
 from astra_jax.training.metrics import MetricWriter
@@ -16,10 +17,19 @@ class Meter:
     """Averages metrics between reports.
 
     Values of a step are read when the next step has been handed to the device, so that the device never waits for the
-    host. Raises `UserError` once `max_skipped` steps in a row had a loss that is not finite.
+    host. Raises `UserError` once `max_skipped` steps in a row had a loss that is not finite; such steps are told with
+    the numbers of their examples, which `examples` knows for every step.
     """
 
-    def __init__(self, writer: MetricWriter, log_every: int, max_skipped: int, start: int) -> None:
+    def __init__(
+        self,
+        writer: MetricWriter,
+        log_every: int,
+        max_skipped: int,
+        start: int,
+        examples: Callable[[int], list[int]] | None = None,
+    ) -> None:
+        self._examples = examples
         self._writer, self._log_every, self._max_skipped = writer, log_every, max_skipped
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
         self._skipped_in_a_row = 0
@@ -50,7 +60,10 @@ class Meter:
         self._pending = None
         values = {name: float(value) for name, value in jax.device_get(dict(device_values)).items()}
         self._steps += 1
-        if values.pop("skipped"):
+        skipped, where = values.pop("skipped"), ""
+        if skipped:
+            where = f" (examples {', '.join(map(str, self._examples(step - 1)))})" if self._examples else ""
+            logging.warning("step %d is skipped: its loss is not finite%s", step, where)
             self._skipped += 1
             self._skipped_in_a_row += 1
         else:
@@ -61,8 +74,8 @@ class Meter:
             self._report(step, list(values))
         if self._skipped_in_a_row >= self._max_skipped > 0:
             raise UserError(
-                f"the loss was not finite in the {self._skipped_in_a_row} steps up to step {step}: nothing was learnt "
-                "from them; lower train.optimizer.learning_rate or train.optimizer.clip_norm, or look at the data"
+                f"the loss was not finite in the {self._skipped_in_a_row} steps up to step {step}{where}: nothing was "
+                "learnt from them; lower train.optimizer.learning_rate or train.optimizer.clip_norm, or look at the data"
             )
 
     def _report(self, step: int, names: list[str]) -> None:

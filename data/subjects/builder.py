@@ -103,9 +103,7 @@ class Subjects(tfds.core.GeneratorBasedBuilder):
         self.info.metadata[SIZES] = {"train": sizes}
 
 
-def _bounded(
-    lines: Iterator[Entry | UserError], config: SubjectsConfig, bad: list[str]
-) -> Iterator[Entry | UserError]:
+def _bounded(lines: Iterator[Entry | UserError], config: SubjectsConfig, bad: list[str]) -> Iterator[Entry | UserError]:
     """The lines, until too many are bad; the pool reads ahead, and need not read on then."""
     for line in lines:
         if len(bad) > config.max_bad:

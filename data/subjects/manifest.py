@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,8 @@ def _objects(path: Path) -> Iterator[tuple[str, Any]]:
     """Names and decoded JSON values of a file's lines or of a list's items."""
     try:
         with path.open("rb") as file:
-            if file.read(4096).lstrip().startswith(b"["):
+            if re.match(rb"\s*\[\s*\{", file.read(4096)):
                 items = read_json(path, MAX_LIST)
-                if not isinstance(items, list):
-                    raise UserError(f"{path} is neither lines of JSON objects nor a JSON list")
                 yield from ((f"{path.name} item {number}", item) for number, item in enumerate(items, 1))
                 return
             file.seek(0)

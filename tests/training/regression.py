@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from astra_jax.config import Config, DataConfig, MeshConfig, ModelConfig, OptimizerConfig, TrainConfig
+from astra_jax.inputs.pipeline import ProcessPart
 from astra_jax.training.mesh import fsdp
 from astra_jax.training.objective import example_normal
 
@@ -20,13 +21,16 @@ RULES = ((r"kernel$", fsdp()), (r"bias$", P()))
 @dataclasses.dataclass(frozen=True)
 class Regression:
     rules: tuple = RULES
+    ballast: int = 0  # further parameters, which only make checkpoints large
 
     def init(self, rng):
         a, b, c = jax.random.split(rng, 3)
         normal = jax.random.normal
+        ballast = {"ballast": {"kernel": normal(c, (self.ballast // 8, 8))}} if self.ballast else {}
         return {
             "features": {"kernel": normal(a, (8, 16))},
             "head": {
+                **ballast,
                 "inner": {"kernel": normal(b, (16, 16)) / 4, "bias": jnp.zeros(16)},
                 "kernel": normal(c, (16, 8)) / 4,
             },
@@ -47,14 +51,24 @@ class Regression:
         return jnp.repeat(jnp.clip(picture, 0, 255).astype(jnp.uint8)[:, :, None], 3, 2)
 
 
-def records(batch_size=8, poison=()):
-    """Batches {x, y} for ever by index; the records numbered in `poison` are not finite."""
+def order():
+    return grain.MapDataset.range(256).seed(0).shuffle().repeat()
+
+
+def numbers(step, batch_size=8):
+    """The records of the batch after `step` batches."""
+    return [int(order()[place]) for place in range(step * batch_size, (step + 1) * batch_size)]
+
+
+def records(batch_size=8, poison=(), share=(0, 1)):
+    """Batches {x, y} for ever by index, this share of each; the records numbered in `poison` are not finite."""
 
     def example(index):
         x = np.random.default_rng(int(index)).normal(size=8).astype(np.float32)
         return {"x": x * np.float32(np.nan if index in poison else 1), "y": np.sin(x)}
 
-    return grain.MapDataset.range(256).seed(0).shuffle().repeat().map(example).batch(batch_size, drop_remainder=True)
+    part = ProcessPart(order().map(example), batch_size, *share)
+    return part.batch(batch_size // share[1], drop_remainder=True)
 
 
 def dataset(batch_size=8, poison=()):
