@@ -20,7 +20,7 @@ from astra_jax import cli, hosts
 from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.inputs.cache import check_initial_autoencoder
-from astra_jax.inputs.pipeline import example_numbers, make_dataset
+from astra_jax.inputs.pipeline import example_numbers, make_dataset, plan_batches
 from astra_jax.training.loop import train
 from astra_jax.training.mesh import make_mesh, process_share
 from astra_jax.training.objective import Objective
@@ -52,6 +52,8 @@ def main(argv: Sequence[str]) -> None:
     objective, dataset, previews = hosts.together(lambda: _prepare(config, workdir))
     # 4. Training; SIGTERM saves and ends it with exit code 0.
     examples = functools.partial(example_numbers, config)
+    if config.data.buckets and jax.process_index() == 0:
+        print(plan_batches(config, training=True).describe(), flush=True)
     state = train(config, workdir, objective, dataset, previews, examples=examples, profile=profile)
     # 5. What to do with it.
     if config.train.objective == "astra" and int(state.step) >= config.train.steps and jax.process_index() == 0:

@@ -41,13 +41,15 @@ def folder(tmp_path, config):
     for number in range(5):
         writer.write(cache.encode_record(prepared(number, number % 4)))
     writer.close()
-    shards = [{"file": "latents-00000.array_record", "examples": 5}]
+    size = (tmp_path / "latents-00000.array_record").stat().st_size
+    shards = [{"file": "latents-00000.array_record", "examples": 5, "bytes": size, "buckets": [0] * 5}]
     rewrite(
         tmp_path,
         {
             "format": cache.FORMAT,
             "settings": cache.settings(config),
             "autoencoder": "ab12",
+            "encoders": "",
             "examples": 5,
             "shards": shards,
         },
@@ -129,7 +131,8 @@ def test_files_outside_the_folder_are_refused(folder, config, name):
 
 
 def test_a_wrong_count_is_refused(folder, config):
-    rewrite(folder, examples=6)
+    shard = json.loads((folder / cache.MANIFEST).read_text())["shards"][0]
+    rewrite(folder, examples=6, shards=[shard | {"buckets": [0] * 6}])
     with pytest.raises(UserError, match="holds 5 examples, but its manifest says 6"):
         cache.LatentSource(folder, config)
 
@@ -137,8 +140,16 @@ def test_a_wrong_count_is_refused(folder, config):
 def test_a_cut_file_is_refused(folder, config):
     path = folder / "latents-00000.array_record"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"cannot be read|is damaged"):
-        cache.LatentSource(folder, config)[0]
+    with pytest.raises(UserError, match="is cut or damaged"):
+        cache.LatentSource(folder, config)
+
+
+@pytest.mark.parametrize("buckets", [None, [0] * 4, [0, 0, 0, 0, 1], [-1] * 5, ["a"] * 5, [[0]] * 5])
+def test_a_wrong_list_of_buckets_is_refused(folder, config, buckets):
+    shard = json.loads((folder / cache.MANIFEST).read_text())["shards"][0]
+    rewrite(folder, shards=[shard | {"buckets": buckets}])
+    with pytest.raises(UserError, match="no list of buckets"):
+        cache.LatentSource(folder, config)
 
 
 def test_a_damaged_record_is_refused(tmp_path, config, folder):
@@ -146,6 +157,8 @@ def test_a_damaged_record_is_refused(tmp_path, config, folder):
     for record in (b"", b"\x08\0\0\0\0\0\0\0{}", cache.encode_record(prepared())[:-10], b"x" * 100, b"\xff" * 9):
         writer.write(record)
     writer.close()
+    shard = json.loads((folder / cache.MANIFEST).read_text())["shards"][0]
+    rewrite(folder, shards=[shard | {"bytes": (folder / shard["file"]).stat().st_size}])
     source = cache.LatentSource(folder, config)
     for index in range(5):
         with pytest.raises(UserError, match=f"record {index} is damaged"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from astra_jax.errors import UserError
-from astra_jax.inputs import cache, precompute, transforms
+from astra_jax.inputs import cache, encoding, precompute, transforms
 from astra_jax.inputs.pipeline import make_dataset
 from astra_jax.models.astra import Astra
 
@@ -39,14 +39,16 @@ def moments(config, autoencoder):
 @pytest.fixture(scope="module")
 def written(config, autoencoder, source, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache") / "latents"
-    count = precompute.precompute(config, autoencoder, folder, source=source, batch_size=4, shard_size=4)
-    assert count == 11
+    made = precompute.precompute(config, autoencoder, folder, source=source, batch_size=4, shard_size=4)
+    assert (made.examples, made.files, made.missing) == (11, 3, 0)
+    assert made.bytes == sum(path.stat().st_size for path in folder.glob("*.array_record"))
     return folder
 
 
 def test_the_cache_holds_the_moments_of_every_picture(config, moments, source, written):
     assert sorted(path.name for path in written.iterdir()) == [
-        *(f"latents-0000{n}.array_record" for n in range(3)), "manifest.json", "plan.json",
+        *(f"latents-0000{n}.{ending}" for n in range(3) for ending in ("array_record", "json")),
+        "manifest.json", "plan.json",
     ]  # fmt: skip
     latents = cache.LatentSource(written, config)
     assert len(latents) == 11
@@ -99,14 +101,27 @@ def test_finished_files_are_kept_and_missing_ones_made(config, autoencoder, sour
     precompute.precompute(config, autoencoder, out, source=Counting(), batch_size=4, shard_size=4)
     assert sorted(reads) == list(range(4, 11))
     assert not list(out.glob(".*"))
+    reads.clear()
+    precompute.precompute(config, autoencoder, out, source=Counting(), batch_size=4, shard_size=4)
+    assert not reads
     a, b = cache.LatentSource(written, config), cache.LatentSource(out, config)
     for index in range(11):
         np.testing.assert_array_equal(a[index].target, b[index].target)
-    # A file that was cut is made again.
+    # A file that was cut, or in which a bit was turned, is made again, and no other.
     damaged = out / "latents-00001.array_record"
-    damaged.write_bytes(damaged.read_bytes()[:100])
-    precompute.precompute(config, autoencoder, out, source=source, batch_size=4, shard_size=4)
-    np.testing.assert_array_equal(cache.LatentSource(out, config)[5].target, a[5].target)
+    whole = damaged.read_bytes()
+    turned = bytearray(whole)
+    turned[len(whole) // 2] ^= 1
+    for content in (whole[:100], bytes(turned)):
+        damaged.write_bytes(content)
+        reads.clear()
+        precompute.precompute(config, autoencoder, out, source=Counting(), batch_size=4, shard_size=4)
+        assert sorted(reads) == [4, 5, 6, 7]
+        np.testing.assert_array_equal(cache.LatentSource(out, config)[5].target, a[5].target)
+    damaged.write_bytes(bytes(turned))
+    with pytest.raises(UserError, match=r"record \d+ is damaged"):
+        for index in range(4, 8):
+            cache.LatentSource(out, config)[index]
 
 
 def test_other_work_in_the_folder_is_refused(config, autoencoder, source, written, tmp_path, change):
@@ -134,8 +149,8 @@ def test_an_autoencoder_that_overflows_is_refused(config, autoencoder, source, t
 
 def test_a_picture_without_subjects(config, autoencoder, source, change):
     bare = transforms.prepare(dataclasses.replace(source[0], subjects=(), people=None), config)
-    encode = precompute.make_encoder(Astra(config.model), autoencoder, 4)
-    (encoded,) = precompute.encode_examples([bare], encode)
+    encode = encoding.make_encoder(Astra(config.model), autoencoder, 4)
+    (encoded,) = encoding.encode_examples([bare], encode)
     assert encoded.references.shape == (0, 16, 16, 8)
     assert cache.decode_record(cache.encode_record(encoded)).references.shape == (0, 16, 16, 8)
 
