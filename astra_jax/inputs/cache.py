@@ -1,9 +1,7 @@
 """A cache of latents on disk: what `transforms.prepare` makes, with pictures replaced by the autoencoder's moments.
 
-A folder of ArrayRecord files and a manifest that says what they were made from. A record is a safetensors document
-(no pickle): float16 moments, uint8 portraits, and the words as JSON. With `data.embeddings` the words' features and
-placement are there, too, and the image encoder's tokens in place of the portraits; what the text encoders make of no
-words is one document beside the records. Written by `astra_jax.inputs.precompute`.
+A folder of ArrayRecord files (records.py) and a manifest that says what they were made from. With `data.embeddings`
+what the text encoders make of no words is one document beside them. Written by `astra_jax.inputs.precompute`.
 """
 
 from __future__ import annotations
@@ -25,7 +23,8 @@ from jaxtyping import Int
 from astra_jax.config import Config, to_dict
 from astra_jax.errors import UserError
 from astra_jax.inputs.encoding import TEXT_ENCODERS
-from astra_jax.inputs.example import Embeddings, Prepared
+from astra_jax.inputs.example import Prepared
+from astra_jax.inputs.records import MAX_RECORD_BYTES, decode_record
 from astra_jax.weights.pretrained import WEIGHTS, find_pretrained, fingerprint, load_pretrained
 from astra_jax.weights.tensors import open_tensors
 
@@ -33,7 +32,6 @@ MANIFEST = "manifest.json"
 EMPTY = "empty.safetensors"
 FORMAT = 2
 MAX_MANIFEST_BYTES = 16 << 20
-MAX_RECORD_BYTES = 256 << 20
 REMEDY = "make it with `python -m astra_jax.inputs.precompute`"
 
 
@@ -120,7 +118,14 @@ def check_autoencoder(folder: str | pathlib.Path, params: Mapping[str, Any]) -> 
         raise UserError(f"{folder} was made with another autoencoder than the one in use: {REMEDY} with this one")
 
 
-def check_encoders(config: Config) -> None:
+def check_initial_weights(config: Config) -> None:
+    """Raises `UserError` unless the weights that `train.initialize_from` gives the run are those of `data.latents`."""
+    check_initial_autoencoder(config)
+    if config.data.embeddings:
+        check_initial_encoders(config)
+
+
+def check_initial_encoders(config: Config) -> None:
     """Raises `UserError` where a folder of `train.initialize_from` has text encoders, and not those of the cache."""
     made_by = read_manifest(pathlib.Path(config.data.latents).expanduser())["encoders"]
     for folder in config.train.initialize_from:
@@ -151,65 +156,6 @@ def checksum(params: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def encode_record(prepared: Prepared) -> bytes:
-    """A record's bytes. Moments and features become float16; `ValueError` if they are not finite there."""
-    moments = {"target": prepared.target, "pose": prepared.pose, "references": prepared.references}
-    embeddings = prepared.embeddings
-    if embeddings is not None:
-        moments |= {"portraits": prepared.portraits, "text": embeddings.text, "pooled": embeddings.pooled}
-        moments |= {"phrase_features": embeddings.phrases}
-    tensors: dict[str, np.ndarray] = {name: np.asarray(value).astype(np.float16) for name, value in moments.items()}
-    for name, value in tensors.items():
-        if not np.isfinite(value).all():
-            raise ValueError(f"the {_WHAT.get(name, 'features')} of the {name} are not finite")
-    words = {"prompt": prepared.prompt, "phrases": prepared.phrases, "has_pose": prepared.has_pose}
-    if embeddings is None:
-        tensors["portraits"] = prepared.portraits
-    else:
-        tensors["placement"] = embeddings.placement.astype(np.int32)
-    tensors["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
-    return safetensors.numpy.save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
-
-
-_WHAT = {"target": "moments", "pose": "moments", "references": "moments"}
-
-
-def decode_record(record: bytes, empty: Mapping[str, np.ndarray] | None = None) -> Prepared:
-    """The inverse of `encode_record`; `empty` (of `read_empty`) where the record has embeddings.
-
-    Raises `ValueError`, `KeyError` or `SafetensorError` for damaged bytes.
-    """
-    if len(record) > MAX_RECORD_BYTES:
-        raise ValueError(f"{len(record)} bytes are too many for one record")
-    tensors = safetensors.numpy.load(record)
-    words = json.loads(tensors["words"].tobytes())
-    return Prepared(
-        prompt=words["prompt"],
-        phrases=tuple(words["phrases"]),
-        target=tensors["target"],
-        pose=tensors["pose"],
-        has_pose=words["has_pose"],
-        references=tensors["references"],
-        portraits=tensors["portraits"],
-        embeddings=None
-        if empty is None
-        else Embeddings(
-            text=tensors["text"],
-            pooled=tensors["pooled"],
-            empty_text=empty["text"],
-            empty_pooled=empty["pooled"],
-            phrases=tensors["phrase_features"],
-            placement=tensors["placement"],
-        ),
-    )
-
-
-def encode_empty(embeddings: Embeddings) -> bytes:
-    """What the text encoders make of no words, as the document that `read_empty` reads."""
-    tensors = {"text": embeddings.empty_text, "pooled": embeddings.empty_pooled}
-    return safetensors.numpy.save({name: np.ascontiguousarray(value, np.float16) for name, value in tensors.items()})
-
-
 def read_empty(folder: pathlib.Path) -> dict[str, np.ndarray]:
     """The features of no words; raises `UserError` where they are missing or damaged."""
     path = folder / EMPTY
@@ -228,7 +174,7 @@ def _canvases(manifest: Mapping[str, Any], config: Config, folder: pathlib.Path)
     canvases = np.asarray(data.buckets or ((data.height, data.width),), np.int64)
     try:
         buckets = np.concatenate([np.asarray(shard["buckets"], np.int64) for shard in manifest["shards"]])
-        if buckets.shape != (manifest["examples"],) or not ((0 <= buckets) & (buckets < len(canvases))).all():
+        if buckets.shape != (manifest["examples"],) or not ((buckets >= 0) & (buckets < len(canvases))).all():
             raise ValueError("they are not one an example")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{folder / MANIFEST} has no list of buckets ({error}): {REMEDY} again") from error
@@ -236,9 +182,11 @@ def _canvases(manifest: Mapping[str, Any], config: Config, folder: pathlib.Path)
 
 
 def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
-    """The checked manifest of a finished cache: "settings", "autoencoder", "encoders" (empty: none), "examples", "shards" [{"file", "examples", "bytes", "sha256", "buckets"}].
+    """The checked manifest of a finished cache.
 
-    Raises `UserError` if there is none or it is malformed (files outside the folder included).
+    Its keys are "settings", "autoencoder", "encoders" (empty: none), "examples" and "shards", a list of {"file",
+    "examples", "bytes", "sha256", "buckets"}. Raises `UserError` if there is none or it is malformed (files outside the
+    folder or of another size included).
     """
     path = folder / MANIFEST
     try:

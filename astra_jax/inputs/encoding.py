@@ -1,4 +1,4 @@
-"""The frozen encoders over examples, in a few compiled programs: pictures to moments, words and portraits to features."""
+"""The frozen encoders over examples: pictures to moments, words and portraits to features, few compiled programs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from astra_jax.inputs import transforms
 from astra_jax.inputs.example import Embeddings, Prepared
 from astra_jax.inputs.tokenizer import TextTokenizer
 from astra_jax.models.astra import Astra
-from astra_jax.params import Params
 
 Encoder = Callable[[Sequence[UInt8[np.ndarray, "H W 3"]]], list[Float[np.ndarray, "h w M"]]]
 Embedder = Callable[[Sequence[Prepared]], list[Prepared]]
 TEXT_ENCODERS = ("t5", "clip_text")
 
 
-def make_encoder(model: Astra, params: Params, batch_size: int) -> Encoder:
+def make_encoder(model: Astra, params: dict[str, Any], batch_size: int) -> Encoder:
     """A function from pictures to their float16 moments, `batch_size` at a time: a compiled program for each size.
 
     Pictures of several sizes may come together; the moments have their order.
@@ -69,7 +68,7 @@ def encode_examples(examples: Sequence[Prepared], encode: Encoder) -> list[Prepa
     return encoded
 
 
-def make_embedder(config: Config, params: Params, tokenizer: TextTokenizer, batch_size: int) -> Embedder:
+def make_embedder(config: Config, params: dict[str, Any], tokenizer: TextTokenizer, batch_size: int) -> Embedder:
     """A function that gives examples their embeddings, and tokens in place of their portraits, all float16.
 
     `params` has "t5", "clip_text" and the image encoder. Raises `UserError` where a phrase cannot be placed.
@@ -132,20 +131,20 @@ def _stacked(values: Sequence[np.ndarray], shape: tuple[int, ...]) -> Float16[np
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _moments(model: Astra, params: Params, pictures: UInt8[Array, "B H W 3"]) -> Float16[Array, "B h w M"]:
+def _moments(model: Astra, params: dict[str, Any], pictures: UInt8[Array, "B H W 3"]) -> Float16[Array, "B h w M"]:
     return model.moments(params, pictures).astype(jnp.float16)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _text(model: Astra, params: Params, ids: Shaped[Array, "B L"]) -> Float16[Array, "B L C"]:
+def _text(model: Astra, params: dict[str, Any], ids: Shaped[Array, "B L"]) -> Float16[Array, "B L C"]:
     return model.text_features(params, ids).astype(jnp.float16)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _pooled(model: Astra, params: Params, ids: Shaped[Array, "B L"]) -> Float16[Array, "B C"]:
+def _pooled(model: Astra, params: dict[str, Any], ids: Shaped[Array, "B L"]) -> Float16[Array, "B C"]:
     return model.pooled_features(params, ids).astype(jnp.float16)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _image(model: Astra, params: Params, portraits: UInt8[Array, "B S S 3"]) -> Float16[Array, "B T C"]:
+def _image(model: Astra, params: dict[str, Any], portraits: UInt8[Array, "B S S 3"]) -> Float16[Array, "B T C"]:
     return model.image_features(params, portraits).astype(jnp.float16)

@@ -35,6 +35,7 @@ from astra_jax.inputs.buckets import canvas_of
 from astra_jax.inputs.encoding import TEXT_ENCODERS, Embedder, Encoder, encode_examples, make_embedder, make_encoder
 from astra_jax.inputs.example import Example, Prepared
 from astra_jax.inputs.published_tokenizer import open_tokenizer
+from astra_jax.inputs.records import encode_empty, encode_record
 from astra_jax.inputs.sources import RandomAccess, open_pictures
 from astra_jax.inputs.tokenizer import TextTokenizer
 from astra_jax.models.astra import Astra
@@ -134,7 +135,7 @@ def _write_shard(
             buckets += [canvases.index(example.pose.shape[:2]) for example in examples]
             for example in encode_examples(embed(examples) if embed else examples, encode):
                 if example.embeddings is not None and not (path.parent / cache.EMPTY).exists():
-                    _write_bytes(path.parent / cache.EMPTY, cache.encode_empty(example.embeddings))
+                    _write_bytes(path.parent / cache.EMPTY, encode_empty(example.embeddings))
                 writer.write(_encode_record(example))
     finally:
         writer.close()
@@ -154,7 +155,7 @@ def _prepare(example: Example | Prepared, config: Config) -> Prepared:
 
 def _encode_record(example: Prepared) -> bytes:
     try:
-        return cache.encode_record(example)
+        return encode_record(example)
     except ValueError as error:
         raise UserError(f"the encoders cannot be used: {error} for {example.prompt!r}") from error
 

@@ -72,10 +72,9 @@ def run(argv: Sequence[str] | None = None) -> None:
         print(f"left out: {message}", file=sys.stderr)
     if len(builder.bad) > SHOWN:
         print(f"left out: {len(builder.bad) - SHOWN} more lines", file=sys.stderr)
-    sizes = np.asarray(builder.info.metadata["sizes"]["train"])
     print(
-        f"{builder.data_path}: {len(sizes)} examples, {len(builder.bad)} bad lines left out,"
-        f" in {time.monotonic() - start:.0f} s; by UNO's canvases: {_by_canvas(sizes)}"
+        f"{builder.data_path}: {len(builder.sizes)} examples, {len(builder.bad)} bad lines left out,"
+        f" in {time.monotonic() - start:.0f} s; by UNO's canvases: {_by_canvas(builder.sizes)}"
     )
 
 

@@ -48,7 +48,8 @@ class SubjectsConfig(tfds.core.BuilderConfig):
 
 
 class Subjects(tfds.core.GeneratorBasedBuilder):
-    """Builder of the data set `subjects`. `bad` are the messages of the lines that were left out."""
+    """Builder of the data set `subjects`. `bad` are the messages of the lines that were left out, `sizes` the
+    targets' heights and widths."""
 
     builder_config: SubjectsConfig
     VERSION = tfds.core.Version("1.0.0")
@@ -58,6 +59,7 @@ class Subjects(tfds.core.GeneratorBasedBuilder):
 
     def __init__(self, *, file_format: str = "array_record", **kwargs: Any):
         self.bad: list[str] = []
+        self.sizes = np.zeros((0, 2), np.int64)
         super().__init__(file_format=file_format, **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -100,7 +102,10 @@ class Subjects(tfds.core.GeneratorBasedBuilder):
         if not sizes:
             first = f"; the first: {self.bad[0]}" if self.bad else ""
             raise UserError(f"{config.manifest} has no example that can be used ({len(self.bad)} bad lines{first})")
-        self.info.metadata[SIZES] = {"train": sizes}
+        metadata = self.info.metadata
+        assert isinstance(metadata, dict)  # _info made it
+        metadata[SIZES] = {"train": sizes}
+        self.sizes = np.asarray(sizes)
 
 
 def _bounded(lines: Iterator[Entry | UserError], config: SubjectsConfig, bad: list[str]) -> Iterator[Entry | UserError]:

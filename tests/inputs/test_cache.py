@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from astra_jax.config import Config, DataConfig, SiglipVisionConfig, TrainConfig
 from astra_jax.errors import UserError
-from astra_jax.inputs import cache
+from astra_jax.inputs import cache, records
 from astra_jax.inputs.example import Prepared
 from astra_jax.weights.pretrained import save_pretrained
 
@@ -39,7 +39,7 @@ def assert_same(a, b):
 def folder(tmp_path, config):
     writer = ArrayRecordWriter(str(tmp_path / "latents-00000.array_record"), "group_size:1,uncompressed")
     for number in range(5):
-        writer.write(cache.encode_record(prepared(number, number % 4)))
+        writer.write(records.encode_record(prepared(number, number % 4)))
     writer.close()
     size = (tmp_path / "latents-00000.array_record").stat().st_size
     shards = [{"file": "latents-00000.array_record", "examples": 5, "bytes": size, "buckets": [0] * 5}]
@@ -66,14 +66,14 @@ def rewrite(folder, manifest=None, **changes):
 @given(number=st.integers(0, 9), subjects=st.integers(0, 3), prompt=st.text(max_size=30))
 def test_records_round_trip(number, subjects, prompt):
     example = prepared(number, subjects, prompt)
-    assert_same(cache.decode_record(cache.encode_record(example)), example)
+    assert_same(records.decode_record(records.encode_record(example)), example)
 
 
 def test_moments_that_do_not_fit_are_refused():
     example = prepared()
     example.pose[0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="moments of the pose are not finite"):
-        cache.encode_record(example)
+        records.encode_record(example)
 
 
 def test_a_cache_is_a_sequence(folder, config):
@@ -154,7 +154,7 @@ def test_a_wrong_list_of_buckets_is_refused(folder, config, buckets):
 
 def test_a_damaged_record_is_refused(tmp_path, config, folder):
     writer = ArrayRecordWriter(str(folder / "latents-00000.array_record"), "group_size:1,uncompressed")
-    for record in (b"", b"\x08\0\0\0\0\0\0\0{}", cache.encode_record(prepared())[:-10], b"x" * 100, b"\xff" * 9):
+    for record in (b"", b"\x08\0\0\0\0\0\0\0{}", records.encode_record(prepared())[:-10], b"x" * 100, b"\xff" * 9):
         writer.write(record)
     writer.close()
     shard = json.loads((folder / cache.MANIFEST).read_text())["shards"][0]
