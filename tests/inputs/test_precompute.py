@@ -255,7 +255,7 @@ class People:
 
 
 def test_embeddings_train_as_the_encoders_would(small, tmp_path, change):
-    """Same batches, same losses, and neither encoders nor a tokenizer in the run."""
+    """Same batches, same conditions, and neither encoders nor a tokenizer in the run."""
     config, params = small
     with_words = change(config, data={"embeddings": True})
     precompute.precompute(with_words, params, tmp_path / "all", source=People(), encoders="abc", batch_size=3)
@@ -267,7 +267,7 @@ def test_embeddings_train_as_the_encoders_would(small, tmp_path, change):
     assert parts == {"transformer", "dsm", "autoencoder"}
     less = {part: tree for part, tree in params.items() if part in parts}
 
-    losses = [jax.jit(AstraObjective(c).loss) for c in (plain, embedded)]
+    encode = jax.jit(Astra(config.model).encode, static_argnums=2)
     a, b = (iter(make_dataset(config, training=True)) for config in (plain, embedded))
     for _ in range(2):
         first, second = next(a), next(b)
@@ -275,14 +275,14 @@ def test_embeddings_train_as_the_encoders_would(small, tmp_path, change):
             np.testing.assert_array_equal(getattr(first.inputs, name), getattr(second.inputs, name))
         assert second.inputs.text_tokens.shape == (4, 80, 12)
         assert second.inputs.portraits.shape == (4, 2, 5, 8)
-        (expected, _), (loss, _) = (
-            function(tree, batch, jax.random.key(1))
-            for function, tree, batch in zip(losses, (params, less), (first, second), strict=True)
-        )
-        np.testing.assert_allclose(loss, expected, rtol=5e-5)
-        lost = dataclasses.replace(second, inputs=dataclasses.replace(second.inputs, has_identity=np.zeros((4, 2), bool)))
-        if second.inputs.has_identity.any():  # the words' and the portraits' features count
-            assert abs(losses[1](less, lost, jax.random.key(1))[0] - loss) > 2e-4 * loss
+        expected, got = encode(params, first.inputs, (16, 16)), encode(less, second.inputs, (16, 16))
+        for name in ("text", "pooled", "images", "place", "mask"):
+            np.testing.assert_allclose(getattr(got, name), getattr(expected, name), rtol=2e-3, atol=2e-3)
+        for person, there in np.argwhere(first.inputs.has_identity):  # the others' offsets have no place
+            of_phrase = slice(there * 12, (there + 1) * 12)
+            np.testing.assert_allclose(
+                got.offsets[:, person, of_phrase], expected.offsets[:, person, of_phrase], rtol=0.02, atol=0.02
+            )
     a.close()
     b.close()
     with pytest.raises(UserError, match=r"made for config.data.embeddings = True, not False"):
