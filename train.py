@@ -19,8 +19,8 @@ from ml_collections import config_flags
 from astra_jax import cli, hosts
 from astra_jax.config import Config
 from astra_jax.errors import UserError
-from astra_jax.inputs.cache import check_initial_autoencoder
-from astra_jax.inputs.pipeline import example_numbers, make_dataset
+from astra_jax.inputs.cache import check_initial_weights
+from astra_jax.inputs.pipeline import example_numbers, make_dataset, plan_batches
 from astra_jax.training.loop import train
 from astra_jax.training.mesh import make_mesh, process_share
 from astra_jax.training.objective import Objective
@@ -52,6 +52,8 @@ def main(argv: Sequence[str]) -> None:
     objective, dataset, previews = hosts.together(lambda: _prepare(config, workdir))
     # 4. Training; SIGTERM saves and ends it with exit code 0.
     examples = functools.partial(example_numbers, config)
+    if config.data.buckets and jax.process_index() == 0:
+        print(plan_batches(config, training=True).describe(), flush=True)
     state = train(config, workdir, objective, dataset, previews, examples=examples, profile=profile)
     # 5. What to do with it.
     if config.train.objective == "astra" and int(state.step) >= config.train.steps and jax.process_index() == 0:
@@ -62,7 +64,7 @@ def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Objective, Any, Any
     """Objective, training data and examples for pictures; whatever is wrong with one process's files shows here."""
     objective = make_objective(config)
     if config.data.latents and config.train.objective == "astra":
-        check_initial_autoencoder(config)
+        check_initial_weights(config)
     dataset = make_dataset(config, training=True, shard=process_share(make_mesh(config.mesh)))
     few = dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=_PREVIEWS))
     previews = make_dataset(few, training=False)

@@ -259,9 +259,12 @@ class DataConfig:
     split: str = "train"
     dir: str = ""  # TFDS data_dir; empty: ~/tensorflow_datasets or $TFDS_DATA_DIR
     latents: str = ""  # a folder written by `python -m astra_jax.inputs.precompute`; empty: encode in the step
+    embeddings: bool = False  # `latents` also holds the frozen encoders' outputs, and the run needs no encoders
     tokenizer: str = ""  # a folder with tokenizer.json (one for both text encoders)
     height: int = 512
     width: int = 512
+    # Canvases (height, width), each example on the one nearest to its picture's shape; empty: all on height x width.
+    buckets: tuple[tuple[int, int], ...] = ()
     reference_size: int = 320
     crop: int = 0  # autoencoder only: side of the random square crops; 0: the whole picture
     drop_text: float = 0.1
@@ -394,7 +397,9 @@ def _convert(value: Any, hint: Any, path: str) -> Any:
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)):
             raise UserError(f"{path} must be a list, not {value!r}")
-        element = typing.get_args(hint)[0]
+        element, *rest = typing.get_args(hint)
+        if rest != [...] and len(value) != 1 + len(rest):
+            raise UserError(f"{path} must be a list of {1 + len(rest)} values, not {value!r}")
         return tuple(_convert(item, element, path) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -1,7 +1,7 @@
 """A cache of latents on disk: what `transforms.prepare` makes, with pictures replaced by the autoencoder's moments.
 
-A folder of ArrayRecord files and a manifest that says what they were made from. A record is a safetensors document
-(no pickle): float16 moments, uint8 portraits, and the words as JSON. Written by `astra_jax.inputs.precompute`.
+A folder of ArrayRecord files (records.py) and a manifest that says what they were made from. With `data.embeddings`
+what the text encoders make of no words is one document beside them. Written by `astra_jax.inputs.precompute`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 from array_record.python.array_record_data_source import ArrayRecordDataSource
+from jaxtyping import Int
 
 from astra_jax.config import Config, to_dict
 from astra_jax.errors import UserError
+from astra_jax.inputs.encoding import TEXT_ENCODERS
 from astra_jax.inputs.example import Prepared
-from astra_jax.weights.pretrained import load_pretrained
+from astra_jax.inputs.records import MAX_RECORD_BYTES, decode_record
+from astra_jax.weights.pretrained import WEIGHTS, find_pretrained, fingerprint, load_pretrained
+from astra_jax.weights.tensors import open_tensors
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+EMPTY = "empty.safetensors"
+FORMAT = 2
 MAX_MANIFEST_BYTES = 16 << 20
-MAX_RECORD_BYTES = 256 << 20
 REMEDY = "make it with `python -m astra_jax.inputs.precompute`"
 
 
@@ -42,6 +46,8 @@ class LatentSource:
         manifest = read_manifest(self.folder)
         check_settings(manifest["settings"], config, self.folder)
         paths = [str(self.folder / shard["file"]) for shard in manifest["shards"]]
+        self._empty = read_empty(self.folder) if config.data.embeddings else None
+        self._sizes = _canvases(manifest, config, self.folder)
         try:
             self._records = ArrayRecordDataSource(paths)
             self._length = len(self._records)
@@ -60,20 +66,31 @@ class LatentSource:
         if not 0 <= index < self._length:
             raise IndexError(f"example {index} of {self._length}")
         try:
-            return decode_record(self._records[index])
+            return decode_record(self._records[index], self._empty)
         except (ValueError, KeyError, TypeError, RuntimeError, OSError, safetensors.SafetensorError) as error:
             raise UserError(f"{self.folder}: record {index} is damaged ({error}): {REMEDY} again") from error
+
+    def sizes(self) -> Int[np.ndarray, "n 2"]:
+        """Height and width of every example's canvas in pixels."""
+        return self._sizes
 
 
 def settings(config: Config) -> dict[str, Any]:
     """The settings a cache depends on, as JSON values: another value of any of them makes another cache."""
-    data = config.data
-    return {
+    data, model = config.data, config.model
+    words = {}
+    if data.embeddings:
+        words = {f"model.{name}": getattr(model, name) for name in ("text_length", "phrase_length", "max_subjects")}
+        for part in (*TEXT_ENCODERS, model.image_encoder_part):
+            words |= {f"model.{part}.{name}": value for name, value in to_dict(getattr(model, part)).items()}
+    return words | {
         "data.source": data.source,
         "data.split": data.split,
         "data.height": data.height,
         "data.width": data.width,
         "data.reference_size": data.reference_size,
+        "data.buckets": [list(bucket) for bucket in data.buckets],
+        "data.embeddings": data.embeddings,
         f"model.{config.model.image_encoder_part}.image_size": config.model.image_encoder.image_size,
         **{
             f"model.autoencoder.{name}": list(value) if isinstance(value, tuple) else value
@@ -101,6 +118,25 @@ def check_autoencoder(folder: str | pathlib.Path, params: Mapping[str, Any]) -> 
         raise UserError(f"{folder} was made with another autoencoder than the one in use: {REMEDY} with this one")
 
 
+def check_initial_weights(config: Config) -> None:
+    """Raises `UserError` unless the weights that `train.initialize_from` gives the run are those of `data.latents`."""
+    check_initial_autoencoder(config)
+    if config.data.embeddings:
+        check_initial_encoders(config)
+
+
+def check_initial_encoders(config: Config) -> None:
+    """Raises `UserError` where a folder of `train.initialize_from` has text encoders, and not those of the cache."""
+    made_by = read_manifest(pathlib.Path(config.data.latents).expanduser())["encoders"]
+    for folder in config.train.initialize_from:
+        with open_tensors(find_pretrained(folder) / WEIGHTS) as tensors:
+            parts = {name.partition("/")[0] for name in tensors.entries}
+        if parts & set(TEXT_ENCODERS) and fingerprint(folder) != made_by:
+            raise UserError(
+                f"{config.data.latents} was made with other encoders than those in {folder}: {REMEDY} with these"
+            )
+
+
 def check_initial_autoencoder(config: Config) -> None:
     """Raises `UserError` unless the autoencoder that `train.initialize_from` gives the run made `data.latents`."""
     for folder in reversed(config.train.initialize_from):
@@ -120,40 +156,37 @@ def checksum(params: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def encode_record(prepared: Prepared) -> bytes:
-    """A record's bytes. Moments become float16; `ValueError` if they are not finite there."""
-    moments = {"target": prepared.target, "pose": prepared.pose, "references": prepared.references}
-    tensors: dict[str, np.ndarray] = {name: np.asarray(value).astype(np.float16) for name, value in moments.items()}
-    for name, value in tensors.items():
-        if not np.isfinite(value).all():
-            raise ValueError(f"the moments of the {name} are not finite")
-    words = {"prompt": prepared.prompt, "phrases": prepared.phrases, "has_pose": prepared.has_pose}
-    tensors["portraits"] = prepared.portraits
-    tensors["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
-    return safetensors.numpy.save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
+def read_empty(folder: pathlib.Path) -> dict[str, np.ndarray]:
+    """The features of no words; raises `UserError` where they are missing or damaged."""
+    path = folder / EMPTY
+    try:
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            raise UserError(f"{path} is too large: {REMEDY} again")
+        tensors = safetensors.numpy.load(path.read_bytes())
+        return {name: tensors[name] for name in ("text", "pooled")}
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path} is missing or damaged ({error}): {REMEDY} again") from error
 
 
-def decode_record(record: bytes) -> Prepared:
-    """The inverse of `encode_record`. Raises `ValueError`, `KeyError` or `SafetensorError` for damaged bytes."""
-    if len(record) > MAX_RECORD_BYTES:
-        raise ValueError(f"{len(record)} bytes are too many for one record")
-    tensors = safetensors.numpy.load(record)
-    words = json.loads(tensors["words"].tobytes())
-    return Prepared(
-        prompt=words["prompt"],
-        phrases=tuple(words["phrases"]),
-        target=tensors["target"],
-        pose=tensors["pose"],
-        has_pose=words["has_pose"],
-        references=tensors["references"],
-        portraits=tensors["portraits"],
-    )
+def _canvases(manifest: Mapping[str, Any], config: Config, folder: pathlib.Path) -> Int[np.ndarray, "n 2"]:
+    """Height and width of every example's canvas in pixels."""
+    data = config.data
+    canvases = np.asarray(data.buckets or ((data.height, data.width),), np.int64)
+    try:
+        buckets = np.concatenate([np.asarray(shard["buckets"], np.int64) for shard in manifest["shards"]])
+        if buckets.shape != (manifest["examples"],) or not ((buckets >= 0) & (buckets < len(canvases))).all():
+            raise ValueError("they are not one an example")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{folder / MANIFEST} has no list of buckets ({error}): {REMEDY} again") from error
+    return canvases[buckets]
 
 
 def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
-    """The checked manifest of a finished cache: "settings", "autoencoder", "examples", "shards" [{"file", "examples"}].
+    """The checked manifest of a finished cache.
 
-    Raises `UserError` if there is none or it is malformed (files outside the folder included).
+    Its keys are "settings", "autoencoder", "encoders" (empty: none), "examples" and "shards", a list of {"file",
+    "examples", "bytes", "sha256", "buckets"}. Raises `UserError` if there is none or it is malformed (files outside the
+    folder or of another size included).
     """
     path = folder / MANIFEST
     try:
@@ -164,7 +197,7 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
         raise UserError(f"{folder} holds no finished cache of latents ({MANIFEST} is missing): {REMEDY}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): {REMEDY} again") from error
-    expected = {"format": int, "settings": dict, "autoencoder": str, "examples": int, "shards": list}
+    expected = {"format": int, "settings": dict, "autoencoder": str, "encoders": str, "examples": int, "shards": list}
     fine = isinstance(manifest, dict) and all(isinstance(manifest.get(k), kind) for k, kind in expected.items())
     if not fine or manifest["format"] != FORMAT:
         raise UserError(f"{path} is no manifest of this version: {REMEDY} again")
@@ -172,4 +205,6 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
         name = shard.get("file") if isinstance(shard, dict) else None
         if not isinstance(name, str) or pathlib.PurePath(name).name != name or not (folder / name).is_file():
             raise UserError(f"{path} names {name!r}, which is no file of {folder}: {REMEDY} again")
+        if (folder / name).stat().st_size != shard.get("bytes"):
+            raise UserError(f"{folder / name} is cut or damaged (its size is not the manifest's): {REMEDY} again")
     return typing.cast(dict[str, Any], manifest)

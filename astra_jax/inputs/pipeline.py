@@ -2,6 +2,8 @@
 
     source -> seed, shuffle, repeat -> random_map (dropout or crops) -> this process's part -> batch -> threads
 
+With `data.buckets` their `Batches` take the place of shuffle and repeat (inputs/buckets.py).
+
 Chance is drawn before the data is divided among processes and is tied to the place in the global order; every process
 takes its run of each global batch. So two processes read what one would, example for example.
 """
@@ -19,9 +21,11 @@ from absl import logging
 from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.inputs import pictures, transforms
+from astra_jax.inputs.buckets import Batches, InBatches, canvas_of
 from astra_jax.inputs.example import Example, Prepared
-from astra_jax.inputs.sources import RandomAccess, open_source
-from astra_jax.inputs.tokenizer import TextTokenizer, load_tokenizer
+from astra_jax.inputs.published_tokenizer import open_tokenizer
+from astra_jax.inputs.sources import RandomAccess, Sized, open_source
+from astra_jax.inputs.tokenizer import TextTokenizer
 from astra_jax.models.astra import Batch
 
 T = TypeVar("T")
@@ -40,9 +44,9 @@ def make_dataset(
     Of a process that holds several of `count` parts of every batch `index` are their numbers.
 
     `train.objective` "autoencoder" gives pictures (`Batch.inputs` is None), anything else whole examples. Training
-    shuffles anew every epoch, repeats for ever and drops conditions; otherwise the order is the source's, once, whole
-    batches only, nothing dropped. Of more people than `model.max_subjects` the first ones have references, all are in
-    the pose. `source` and `tokenizer` default to those the config names.
+    shuffles anew every epoch, repeats for ever and drops conditions; otherwise the order is the source's (with buckets:
+    bucket after bucket), once, whole batches only, nothing dropped. Of more people than `model.max_subjects` the first
+    ones have references, all are in the pose. `source` and `tokenizer` default to those the config names.
 
     The iterator's `get_state`/`set_state` and `state_at(step)` restore the position exactly. Raises `UserError` for
     settings that do not fit together and for data that is missing, of another config or fewer than a batch.
@@ -65,27 +69,44 @@ def make_dataset(
     if config.train.objective == "autoencoder":
         transform, collate = functools.partial(pictures.random_picture, config=config), _collate_pictures
     else:
-        tokenizer = tokenizer or load_tokenizer(config.data.tokenizer, config.model)
+        if tokenizer is None and not config.data.embeddings:
+            tokenizer = open_tokenizer(config)
         transform = functools.partial(_example_arrays, config=config, tokenizer=tokenizer, training=training)
         collate = _collate_examples
 
-    dataset = _in_order(grain.MapDataset.source(source).seed(config.data.seed), training)
+    dataset = _in_order(grain.MapDataset.source(source).seed(config.data.seed), config, source, training)
     dataset = ProcessPart(dataset.random_map(transform), batch_size, parts, count)
     dataset = dataset.batch(len(parts) * batch_size // count, drop_remainder=True, batch_fn=collate)
     threads = config.data.threads  # the buffer holds whole batches: a few are enough
     return dataset.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
 
 
+def plan_batches(config: Config, source: RandomAccess | None = None, *, training: bool) -> Batches:
+    """Which examples make which batch under `data.buckets`.
+
+    Raises `UserError` for a source that does not know the sizes of its pictures, and where no bucket fills a batch.
+    """
+    source = open_source(config) if source is None else source
+    if not isinstance(source, Sized):
+        raise UserError(f"config.data.buckets needs data that knows its pictures' sizes, not {config.data.source!r}")
+    seed = config.data.seed if training else None
+    return Batches(source.sizes(), config.data.buckets, config.train.batch_size, seed)
+
+
 def example_numbers(config: Config, step: int, source: RandomAccess | None = None) -> list[int]:
     """Which examples of the source, by number, are the training batch after `step` batches, over all processes."""
     source = open_source(config) if source is None else source
-    numbers = _in_order(grain.MapDataset.range(len(source)).seed(config.data.seed), training=True)
+    numbers = _in_order(grain.MapDataset.range(len(source)).seed(config.data.seed), config, source, training=True)
     size = config.train.batch_size
     return list(map(int, numbers[step * size : (step + 1) * size]))
 
 
-def _in_order(dataset: grain.MapDataset[T], training: bool) -> grain.MapDataset[T]:
-    """The seeded `dataset` in the order in which batches are cut from it."""
+def _in_order(
+    dataset: grain.MapDataset[T], config: Config, source: RandomAccess, training: bool
+) -> grain.MapDataset[T]:
+    """The seeded `dataset`, an item for each example of `source`, in the order in which batches are cut from it."""
+    if config.data.buckets:
+        return InBatches(dataset, plan_batches(config, source, training=training))
     return dataset.shuffle().repeat() if training else dataset
 
 
@@ -119,10 +140,13 @@ def _example_arrays(
     example: Example | Prepared,
     rng: np.random.Generator,
     config: Config,
-    tokenizer: TextTokenizer,
+    tokenizer: TextTokenizer | None,
     training: bool,
 ) -> dict[str, Any]:
-    prepared = transforms.prepare(example, config) if isinstance(example, Example) else example
+    if isinstance(example, Example):
+        data = config.data
+        example = transforms.prepare(example, config, canvas_of(example.size, data.height, data.width, data.buckets))
+    prepared = example
     prepared = transforms.first_subjects(prepared, config.model.max_subjects)
     dropout = transforms.draw_dropout(rng, config.data) if training else transforms.KEEP_ALL
     fields, truncated = transforms.arrays(prepared, config, tokenizer, config.train.guidance, dropout)
@@ -134,6 +158,9 @@ def _example_arrays(
 
 
 def _collate_examples(examples: Sequence[dict[str, Any]]) -> Batch:
+    shapes = sorted({example["target"].shape for example in examples})
+    if len(shapes) > 1:
+        raise UserError(f"a batch has pictures of {shapes[0]} and {shapes[1]}: the data's list of sizes is wrong")
     target = np.stack([example["target"] for example in examples])
     return Batch(target=target, inputs=transforms.stack([example["inputs"] for example in examples]))
 
@@ -157,6 +184,10 @@ def _check(config: Config) -> None:
     if config.train.objective == "autoencoder":
         if data.latents:
             raise UserError("config.data.latents holds no pictures: the autoencoder learns from config.data.source")
+        if data.buckets:
+            raise UserError("config.data.buckets are for train.objective 'astra': the autoencoder has data.crop")
         pictures.check_crop(config)
     else:
-        transforms.check_sizes(config, (data.height, data.width))
+        transforms.check_canvases(config)
+    if data.embeddings and not data.latents:
+        raise UserError("config.data.embeddings needs config.data.latents: the folder that holds them")

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 
 from astra_jax.config import Config, DataConfig
 from astra_jax.errors import UserError
-from astra_jax.inputs.example import Example, Prepared
+from astra_jax.inputs.example import Embeddings, Example, Prepared
 from astra_jax.inputs.photos import cover, cover_points, square
 from astra_jax.inputs.placement import place
 from astra_jax.inputs.tokenizer import TextTokenizer
@@ -78,11 +78,14 @@ def first_subjects(prepared: Prepared, count: int) -> Prepared:
     """The example with references of its first `count` subjects only; target, pose and prompt stay as they are."""
     if len(prepared.phrases) <= count:
         return prepared
+    words = prepared.embeddings
     return dataclasses.replace(
         prepared,
         phrases=prepared.phrases[:count],
         references=prepared.references[:count],
         portraits=prepared.portraits[:count],
+        embeddings=words
+        and dataclasses.replace(words, phrases=words.phrases[:count], placement=words.placement[:count]),
     )
 
 
@@ -94,43 +97,75 @@ def skeletons(example: Example, canvas: tuple[int, int]) -> UInt8[np.ndarray, "H
 
 
 def arrays(
-    prepared: Prepared, config: Config, tokenizer: TextTokenizer, guidance: float, dropout: Dropout = KEEP_ALL
+    prepared: Prepared, config: Config, tokenizer: TextTokenizer | None, guidance: float, dropout: Dropout = KEEP_ALL
 ) -> tuple[dict[str, np.ndarray], bool]:
     """One example's fields of `Inputs`, without the batch axis, and whether the prompt was too long and was cut.
 
-    Raises `UserError` for more subjects than `model.max_subjects` and for phrases that cannot be placed.
+    An example with embeddings needs no tokenizer. Raises `UserError` for more subjects than `model.max_subjects` and
+    for phrases that cannot be placed.
     """
-    model = config.model
-    slots, subjects = model.max_subjects, len(prepared.phrases)
+    slots, subjects = config.model.max_subjects, len(prepared.phrases)
     if subjects > slots:
         raise UserError(f"{subjects} subjects are more than the {slots} of config.model.max_subjects: leave some out")
-    prompt = "" if dropout.text else prepared.prompt
-    text = tokenizer.t5(prompt, model.text_length)
-    pooled = tokenizer.clip(prompt, model.clip_text.length)
-    phrase_tokens = np.zeros((slots, model.phrase_length), np.int32)
-    placement = np.full((slots, model.phrase_length), -1, np.int32)
-    has_identity = subjects > 0 and not dropout.text and not dropout.identity
-    if subjects and not dropout.text:
-        phrase_tokens[:subjects], placement[:subjects] = place(
-            prompt, prepared.phrases, tokenizer, model.text_length, model.phrase_length
-        )
+    named = np.array([bool(phrase) for phrase in prepared.phrases] + [False] * (slots - subjects), bool)
+    if prepared.embeddings is not None:
+        words, truncated = _embedded_words(prepared.embeddings, slots, bool(dropout.text)), False
+    elif tokenizer is not None:
+        words, truncated = _tokens(prepared, named, config, tokenizer, bool(dropout.text))
+    else:
+        raise ValueError("an example without embeddings needs a tokenizer")
     has_pose = prepared.has_pose and not dropout.pose
     present = np.arange(slots) < subjects
     fields = {
-        "text_tokens": text.ids,
-        "pooled_tokens": pooled.ids,
+        **words,
         "guidance": np.float32(guidance),
         "pose": prepared.pose if has_pose else np.zeros_like(prepared.pose),
         "has_pose": np.bool_(has_pose),
         "references": _pad(prepared.references, slots),
         "has_reference": present & (not dropout.references),
         "portraits": _pad(prepared.portraits, slots),
+        "has_identity": named & (not dropout.text and not dropout.identity),
+    }
+    return fields, truncated
+
+
+def _tokens(
+    prepared: Prepared, named: np.ndarray, config: Config, tokenizer: TextTokenizer, dropped: bool
+) -> tuple[dict[str, np.ndarray], bool]:
+    """The words as ids; CLIP's text encoder reads 77 tokens by design, and only T5's cut counts as one."""
+    model = config.model
+    prompt = "" if dropped else prepared.prompt
+    text = tokenizer.t5(prompt, model.text_length)
+    phrase_tokens = np.zeros((len(named), model.phrase_length), np.int32)
+    placement = np.full((len(named), model.phrase_length), -1, np.int32)
+    if named.any() and not dropped:
+        phrases = [phrase for phrase in prepared.phrases if phrase]
+        phrase_tokens[named], placement[named] = place(
+            prompt, phrases, tokenizer, model.text_length, model.phrase_length
+        )
+    words = {
+        "text_tokens": text.ids,
+        "pooled_tokens": tokenizer.clip(prompt, model.clip_text.length).ids,
         "phrase_tokens": phrase_tokens,
         "placement": placement,
-        "has_identity": present & has_identity,
     }
-    # CLIP's text encoder reads 77 tokens by design; only T5's cut loses words.
-    return fields, text.truncated
+    return words, text.truncated
+
+
+def _embedded_words(words: Embeddings, slots: int, dropped: bool) -> dict[str, np.ndarray]:
+    """The same fields from a cache: features in place of ids."""
+    placement = np.full((slots, words.placement.shape[1]), -1, np.int32)
+    phrases = _pad(words.phrases, slots)
+    if dropped:
+        phrases = np.zeros_like(phrases)
+    else:
+        placement[: len(words.placement)] = words.placement
+    return {
+        "text_tokens": words.empty_text if dropped else words.text,
+        "pooled_tokens": words.empty_pooled if dropped else words.pooled,
+        "phrase_tokens": phrases,
+        "placement": placement,
+    }
 
 
 def stack(examples: Sequence[dict[str, np.ndarray]]) -> Inputs:
@@ -148,6 +183,15 @@ def check_sizes(config: Config, canvas: tuple[int, int]) -> None:
         if size <= 0 or size % pixels:
             nearest = max(pixels, round(size / pixels) * pixels)
             raise UserError(f"{name} {size} is no positive multiple of {pixels} pixels: {nearest} is the nearest")
+
+
+def check_canvases(config: Config) -> None:
+    """`check_sizes` of every canvas of a run; two equal buckets are refused, too."""
+    data = config.data
+    for bucket in data.buckets or ((data.height, data.width),):
+        check_sizes(config, bucket)
+        if data.buckets.count(bucket) > 1:
+            raise UserError(f"config.data.buckets has {bucket[0]} x {bucket[1]} twice: name it once")
 
 
 def _stack(pictures: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

@@ -35,18 +35,18 @@ class Inputs:
     """What a batch of B pictures is asked to be, as arrays; N slots for subjects.
 
     A uint8 array holds pictures; a float array in its place holds their latent moments (mean | log-variance), made
-    beforehand.
+    beforehand. In place of ids and of portraits, float arrays hold what the frozen encoders make of them.
     """
 
-    text_tokens: Int[AnyArray, "B Lt"]  # T5 ids of the prompt
-    pooled_tokens: Int[AnyArray, "B Lk"]  # CLIP ids of the prompt
+    text_tokens: Int[AnyArray, "B Lt"] | Float[AnyArray, "B Lt Ct"]  # T5 ids of the prompt
+    pooled_tokens: Int[AnyArray, "B Lk"] | Float[AnyArray, "B Cp"]  # CLIP ids of the prompt
     guidance: Float[AnyArray, " B"]
     pose: Pictures  # the skeleton picture on the canvas
     has_pose: Bool[AnyArray, " B"]
     references: Pictures  # [B N ...] photos of the subjects, white-padded squares
     has_reference: Bool[AnyArray, "B N"]
-    portraits: UInt8[AnyArray, "B N S S 3"]  # the same photos at the image encoder's size
-    phrase_tokens: Int[AnyArray, "B N Lp"]  # T5 ids of each subject's words
+    portraits: UInt8[AnyArray, "B N S S 3"] | Float[AnyArray, "B N T C"]  # the same photos at the image encoder's size
+    phrase_tokens: Int[AnyArray, "B N Lp"] | Float[AnyArray, "B N Lp Ct"]  # T5 ids of each subject's words
     placement: Int[AnyArray, "B N Lp"]  # where they stand in text_tokens; -1: padding
     has_identity: Bool[AnyArray, "B N"]
 
@@ -189,8 +189,8 @@ class Astra:
 
         offsets, place = self._identity(params, inputs)
         return Conditions(
-            text=self._apply(params, "t5", inputs.text_tokens),
-            pooled=self._apply(params, "clip_text", inputs.pooled_tokens),
+            text=self.text_features(params, inputs.text_tokens),
+            pooled=self.pooled_features(params, inputs.pooled_tokens),
             guidance=inputs.guidance,
             images=jnp.concatenate([patchify(pose), rearrange(patchify(references), "b n l c -> b (n l) c")], axis=1),
             cos=cos,
@@ -200,8 +200,32 @@ class Astra:
             place=place,
         )
 
-    def image_features(self, params: Params, portraits: UInt8[AnyArray, "*B S S 3"]) -> Float[Array, "*B T C"]:
-        """The image encoder's tokens of photos of its size, normalised as it was trained (CLIP's or SigLIP's)."""
+    def text_features(
+        self, params: Params, ids: Int[AnyArray, "*B L"] | Float[AnyArray, "*B L Ct"]
+    ) -> Float[Array, "*B L Ct"]:
+        """T5's features of ids; features made beforehand stay what they are."""
+        if jnp.issubdtype(ids.dtype, jnp.floating):
+            return jnp.asarray(ids, self.dtype)
+        features = self._apply(params, "t5", ids.reshape(-1, ids.shape[-1]))
+        return features.reshape(*ids.shape, features.shape[-1])
+
+    def pooled_features(
+        self, params: Params, ids: Int[AnyArray, "B L"] | Float[AnyArray, "B Cp"]
+    ) -> Float[Array, "B Cp"]:
+        """CLIP's feature of ids; features made beforehand stay what they are."""
+        if jnp.issubdtype(ids.dtype, jnp.floating):
+            return jnp.asarray(ids, self.dtype)
+        return self._apply(params, "clip_text", ids)
+
+    def image_features(
+        self, params: Params, portraits: UInt8[AnyArray, "*B S S 3"] | Float[AnyArray, "*B T C"]
+    ) -> Float[Array, "*B T C"]:
+        """The image encoder's tokens of photos of its size, normalised as it was trained (CLIP's or SigLIP's).
+
+        Tokens made beforehand stay what they are.
+        """
+        if jnp.issubdtype(portraits.dtype, jnp.floating):
+            return jnp.asarray(portraits, self.dtype)
         normalise = image_encoder(self.config, self.dtype).normalise
         pictures = normalise(portraits.reshape(-1, *portraits.shape[-3:]))
         features = self._apply(params, self.config.image_encoder_part, pictures)
@@ -214,8 +238,7 @@ class Astra:
         if "dsm" not in params:
             none = jnp.zeros((config.transformer.double_blocks, batch, 0, config.transformer.width))
             return none, jnp.zeros((batch, 0, config.text_length))
-        phrases = inputs.phrase_tokens.reshape(batch * subjects, -1)
-        phrases = self._apply(params, "t5", phrases).reshape(batch, subjects, config.phrase_length, -1)
+        phrases = self.text_features(params, inputs.phrase_tokens)
         offsets = self._apply(params, "dsm", phrases, self.image_features(params, inputs.portraits))
         return offsets, place_offsets(inputs.placement, inputs.has_identity, config.text_length)
 

@@ -37,8 +37,9 @@ class AstraObjective:
         return Astra(self.config.model)
 
     def init(self, rng: PRNGKeyArray) -> Params:
-        """Random parameters of all parts."""
-        return self.model.init(rng)
+        """Random parameters of all parts; of encoders whose outputs the data brings there are none."""
+        cached = {"t5", "clip_text", self.config.model.image_encoder_part} if self.config.data.embeddings else set()
+        return {part: tree for part, tree in self.model.init(rng).items() if part not in cached}
 
     def loss(self, params: Params, batch: Batch, rng: PRNGKeyArray) -> tuple[Float[Array, ""], Metrics]:
         """Mean velocity loss and its halves: times nearer to the picture and nearer to the noise."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from astra_jax.config import Config, DataConfig, SiglipVisionConfig, TrainConfig
 from astra_jax.errors import UserError
-from astra_jax.inputs import cache
+from astra_jax.inputs import cache, records
 from astra_jax.inputs.example import Prepared
 from astra_jax.weights.pretrained import save_pretrained
 
@@ -39,15 +39,17 @@ def assert_same(a, b):
 def folder(tmp_path, config):
     writer = ArrayRecordWriter(str(tmp_path / "latents-00000.array_record"), "group_size:1,uncompressed")
     for number in range(5):
-        writer.write(cache.encode_record(prepared(number, number % 4)))
+        writer.write(records.encode_record(prepared(number, number % 4)))
     writer.close()
-    shards = [{"file": "latents-00000.array_record", "examples": 5}]
+    size = (tmp_path / "latents-00000.array_record").stat().st_size
+    shards = [{"file": "latents-00000.array_record", "examples": 5, "bytes": size, "buckets": [0] * 5}]
     rewrite(
         tmp_path,
         {
             "format": cache.FORMAT,
             "settings": cache.settings(config),
             "autoencoder": "ab12",
+            "encoders": "",
             "examples": 5,
             "shards": shards,
         },
@@ -64,14 +66,14 @@ def rewrite(folder, manifest=None, **changes):
 @given(number=st.integers(0, 9), subjects=st.integers(0, 3), prompt=st.text(max_size=30))
 def test_records_round_trip(number, subjects, prompt):
     example = prepared(number, subjects, prompt)
-    assert_same(cache.decode_record(cache.encode_record(example)), example)
+    assert_same(records.decode_record(records.encode_record(example)), example)
 
 
 def test_moments_that_do_not_fit_are_refused():
     example = prepared()
     example.pose[0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="moments of the pose are not finite"):
-        cache.encode_record(example)
+        records.encode_record(example)
 
 
 def test_a_cache_is_a_sequence(folder, config):
@@ -129,7 +131,8 @@ def test_files_outside_the_folder_are_refused(folder, config, name):
 
 
 def test_a_wrong_count_is_refused(folder, config):
-    rewrite(folder, examples=6)
+    shard = json.loads((folder / cache.MANIFEST).read_text())["shards"][0]
+    rewrite(folder, examples=6, shards=[shard | {"buckets": [0] * 6}])
     with pytest.raises(UserError, match="holds 5 examples, but its manifest says 6"):
         cache.LatentSource(folder, config)
 
@@ -137,15 +140,25 @@ def test_a_wrong_count_is_refused(folder, config):
 def test_a_cut_file_is_refused(folder, config):
     path = folder / "latents-00000.array_record"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"cannot be read|is damaged"):
-        cache.LatentSource(folder, config)[0]
+    with pytest.raises(UserError, match="is cut or damaged"):
+        cache.LatentSource(folder, config)
+
+
+@pytest.mark.parametrize("buckets", [None, [0] * 4, [0, 0, 0, 0, 1], [-1] * 5, ["a"] * 5, [[0]] * 5])
+def test_a_wrong_list_of_buckets_is_refused(folder, config, buckets):
+    shard = json.loads((folder / cache.MANIFEST).read_text())["shards"][0]
+    rewrite(folder, shards=[shard | {"buckets": buckets}])
+    with pytest.raises(UserError, match="no list of buckets"):
+        cache.LatentSource(folder, config)
 
 
 def test_a_damaged_record_is_refused(tmp_path, config, folder):
     writer = ArrayRecordWriter(str(folder / "latents-00000.array_record"), "group_size:1,uncompressed")
-    for record in (b"", b"\x08\0\0\0\0\0\0\0{}", cache.encode_record(prepared())[:-10], b"x" * 100, b"\xff" * 9):
+    for record in (b"", b"\x08\0\0\0\0\0\0\0{}", records.encode_record(prepared())[:-10], b"x" * 100, b"\xff" * 9):
         writer.write(record)
     writer.close()
+    shard = json.loads((folder / cache.MANIFEST).read_text())["shards"][0]
+    rewrite(folder, shards=[shard | {"bytes": (folder / shard["file"]).stat().st_size}])
     source = cache.LatentSource(folder, config)
     for index in range(5):
         with pytest.raises(UserError, match=f"record {index} is damaged"):

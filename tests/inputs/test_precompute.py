@@ -7,10 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from astra_jax.config import TrainConfig
 from astra_jax.errors import UserError
-from astra_jax.inputs import cache, precompute, transforms
+from astra_jax.inputs import cache, encoding, precompute, records, transforms
+from astra_jax.inputs.example import Example, Subject
 from astra_jax.inputs.pipeline import make_dataset
 from astra_jax.models.astra import Astra
+from astra_jax.training.astra_objective import AstraObjective
+from astra_jax.weights.pretrained import fingerprint, load_pretrained, save_pretrained
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +43,16 @@ def moments(config, autoencoder):
 @pytest.fixture(scope="module")
 def written(config, autoencoder, source, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache") / "latents"
-    count = precompute.precompute(config, autoencoder, folder, source=source, batch_size=4, shard_size=4)
-    assert count == 11
+    made = precompute.precompute(config, autoencoder, folder, source=source, batch_size=4, shard_size=4)
+    assert (made.examples, made.files, made.missing) == (11, 3, 0)
+    assert made.bytes == sum(path.stat().st_size for path in folder.glob("*.array_record"))
     return folder
 
 
 def test_the_cache_holds_the_moments_of_every_picture(config, moments, source, written):
     assert sorted(path.name for path in written.iterdir()) == [
-        *(f"latents-0000{n}.array_record" for n in range(3)), "manifest.json", "plan.json",
+        *(f"latents-0000{n}.{ending}" for n in range(3) for ending in ("array_record", "json")),
+        "manifest.json", "plan.json",
     ]  # fmt: skip
     latents = cache.LatentSource(written, config)
     assert len(latents) == 11
@@ -99,14 +105,27 @@ def test_finished_files_are_kept_and_missing_ones_made(config, autoencoder, sour
     precompute.precompute(config, autoencoder, out, source=Counting(), batch_size=4, shard_size=4)
     assert sorted(reads) == list(range(4, 11))
     assert not list(out.glob(".*"))
+    reads.clear()
+    precompute.precompute(config, autoencoder, out, source=Counting(), batch_size=4, shard_size=4)
+    assert not reads
     a, b = cache.LatentSource(written, config), cache.LatentSource(out, config)
     for index in range(11):
         np.testing.assert_array_equal(a[index].target, b[index].target)
-    # A file that was cut is made again.
+    # A file that was cut, or in which a bit was turned, is made again, and no other.
     damaged = out / "latents-00001.array_record"
-    damaged.write_bytes(damaged.read_bytes()[:100])
-    precompute.precompute(config, autoencoder, out, source=source, batch_size=4, shard_size=4)
-    np.testing.assert_array_equal(cache.LatentSource(out, config)[5].target, a[5].target)
+    whole = damaged.read_bytes()
+    turned = bytearray(whole)
+    turned[len(whole) // 2] ^= 1
+    for content in (whole[:100], bytes(turned)):
+        damaged.write_bytes(content)
+        reads.clear()
+        precompute.precompute(config, autoencoder, out, source=Counting(), batch_size=4, shard_size=4)
+        assert sorted(reads) == [4, 5, 6, 7]
+        np.testing.assert_array_equal(cache.LatentSource(out, config)[5].target, a[5].target)
+    damaged.write_bytes(bytes(turned))
+    latents = cache.LatentSource(out, config)
+    with pytest.raises(UserError, match=r"record \d+ is damaged"):
+        [latents[index] for index in range(4, 8)]
 
 
 def test_other_work_in_the_folder_is_refused(config, autoencoder, source, written, tmp_path, change):
@@ -134,10 +153,10 @@ def test_an_autoencoder_that_overflows_is_refused(config, autoencoder, source, t
 
 def test_a_picture_without_subjects(config, autoencoder, source, change):
     bare = transforms.prepare(dataclasses.replace(source[0], subjects=(), people=None), config)
-    encode = precompute.make_encoder(Astra(config.model), autoencoder, 4)
-    (encoded,) = precompute.encode_examples([bare], encode)
+    encode = encoding.make_encoder(Astra(config.model), autoencoder, 4)
+    (encoded,) = encoding.encode_examples([bare], encode)
     assert encoded.references.shape == (0, 16, 16, 8)
-    assert cache.decode_record(cache.encode_record(encoded)).references.shape == (0, 16, 16, 8)
+    assert records.decode_record(records.encode_record(encoded)).references.shape == (0, 16, 16, 8)
 
 
 def test_command_line_refuses_a_missing_autoencoder(tmp_path):
@@ -149,3 +168,143 @@ def test_command_line_refuses_a_missing_autoencoder(tmp_path):
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 2, failed.stderr
     assert "none has no model.safetensors" in failed.stderr
+
+
+def test_several_processes_share_the_files(config, autoencoder, source, written, tmp_path):
+    def run(index):
+        return precompute.precompute(
+            config, autoencoder, tmp_path / "out", source=source, batch_size=4, shard_size=4, share=(index, 2)
+        )
+
+    assert run(1).missing == 2
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.array_record")) == ["latents-00001.array_record"]
+    with pytest.raises(UserError, match="no finished cache"):
+        cache.LatentSource(tmp_path / "out", config)
+    assert run(0).missing == 0
+    a, b = cache.read_manifest(written), cache.read_manifest(tmp_path / "out")
+    assert [shard["examples"] for shard in b["shards"]] == [4, 4, 3]
+    assert a == b  # checksums included: whoever makes a file makes the same
+    for text in ("", "1", "2/2", "-1/2", "0/0", "a/b", "1/2/3"):
+        with pytest.raises(UserError, match="write I/N"):
+            precompute.parse_share(text)
+    assert precompute.parse_share("3/8") == (3, 8)
+
+
+class Mixed:
+    """Eleven examples, wide, square and tall ones in turn."""
+
+    shapes = ((40, 120), (64, 64), (120, 40))
+
+    def __init__(self, memory):
+        self.memory = memory
+
+    def __len__(self):
+        return 11
+
+    def __getitem__(self, index):
+        return self.memory(11, self.shapes[index % 3])[index]
+
+    def sizes(self):
+        return np.array([self.shapes[index % 3] for index in range(11)])
+
+
+def test_buckets_are_encoded_at_their_canvases(config, autoencoder, memory, tokenizer, tmp_path, change):
+    config = change(config, data={"buckets": ((32, 96), (64, 64), (96, 32))}, train={"batch_size": 3})
+    precompute.precompute(config, autoencoder, tmp_path, source=Mixed(memory), batch_size=4, shard_size=4)
+    cached = change(config, data={"latents": str(tmp_path)})
+    latents = cache.LatentSource(tmp_path, cached)
+    assert [latents[n].target.shape[:2] for n in range(3)] == [(16, 48), (32, 32), (48, 16)]
+    np.testing.assert_array_equal(latents.sizes()[:4], [(32, 96), (64, 64), (96, 32), (32, 96)])
+    from_cache = iter(make_dataset(cached, training=True, tokenizer=tokenizer))
+    from_pictures = iter(make_dataset(config, training=True, source=Mixed(memory), tokenizer=tokenizer))
+    for _ in range(5):
+        a, b = next(from_cache), next(from_pictures)
+        np.testing.assert_array_equal(a.inputs.text_tokens, b.inputs.text_tokens)
+        assert (a.target.shape[1] * 2, a.target.shape[2] * 2) == b.target.shape[1:3]
+    from_cache.close()
+    from_pictures.close()
+    with pytest.raises(UserError, match=r"made for config.data.buckets = .*, not \[\]"):
+        cache.LatentSource(tmp_path, change(config, data={"buckets": ()}))
+
+
+@pytest.fixture(scope="module")
+def small(pretrained):
+    """A whole tiny model's config and parameters, and examples that fit its tokenizer."""
+    config, params = load_pretrained(pretrained)
+    data = dataclasses.replace(config.data, tokenizer=str(pretrained), threads=1)
+    train = TrainConfig(batch_size=4, trainable="^(transformer|dsm)/")
+    return dataclasses.replace(config, data=data, train=train), params
+
+
+class People:
+    """Eight pictures of two subjects, the second without words."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng(index)
+        photos = rng.integers(0, 256, (2, 20, 20, 3), np.uint8)
+        return Example(
+            prompt=f"a man waving and a woman dancing {index}",
+            subjects=(Subject("a man", photos[0]), Subject("" if index % 2 else "a woman", photos[1])),
+            people=None,
+            size=(32, 32),
+            target=rng.integers(0, 256, (32, 32, 3), np.uint8),
+        )
+
+
+def test_embeddings_train_as_the_encoders_would(small, tmp_path, change):
+    """Same batches, same conditions, and neither encoders nor a tokenizer in the run."""
+    config, params = small
+    with_words = change(config, data={"embeddings": True})
+    precompute.precompute(with_words, params, tmp_path / "all", source=People(), encoders="abc", batch_size=3)
+    precompute.precompute(config, params, tmp_path / "latents", source=People(), batch_size=3)
+    plain = change(config, data={"latents": str(tmp_path / "latents")})
+    embedded = change(with_words, data={"latents": str(tmp_path / "all"), "tokenizer": ""})
+    objective = AstraObjective(embedded)
+    parts = set(jax.eval_shape(objective.init, jax.random.key(0)))
+    assert parts == {"transformer", "dsm", "autoencoder"}
+    less = {part: tree for part, tree in params.items() if part in parts}
+
+    encode = jax.jit(Astra(config.model).encode, static_argnums=2)
+    a, b = (iter(make_dataset(config, training=True)) for config in (plain, embedded))
+    for _ in range(2):
+        first, second = next(a), next(b)
+        for name in ("has_identity", "has_reference", "placement", "has_pose"):
+            np.testing.assert_array_equal(getattr(first.inputs, name), getattr(second.inputs, name))
+        assert second.inputs.text_tokens.shape == (4, 80, 12)
+        assert second.inputs.portraits.shape == (4, 2, 5, 8)
+        expected, got = encode(params, first.inputs, (16, 16)), encode(less, second.inputs, (16, 16))
+        for name in ("text", "pooled", "images", "place", "mask"):
+            np.testing.assert_allclose(getattr(got, name), getattr(expected, name), rtol=2e-3, atol=2e-3)
+        for person, there in np.argwhere(first.inputs.has_identity):  # the others' offsets have no place
+            of_phrase = slice(there * 12, (there + 1) * 12)
+            np.testing.assert_allclose(
+                got.offsets[:, person, of_phrase], expected.offsets[:, person, of_phrase], rtol=0.02, atol=0.02
+            )
+    a.close()
+    b.close()
+    with pytest.raises(UserError, match=r"made for config.data.embeddings = True, not False"):
+        cache.LatentSource(tmp_path / "all", config)
+    with pytest.raises(UserError, match=r"made for config.model.text_length = 80, not 64"):
+        cache.LatentSource(tmp_path / "all", change(embedded, model={"text_length": 64}))
+    (tmp_path / "all" / cache.EMPTY).write_bytes(b"x" * 30)
+    with pytest.raises(UserError, match=r"empty.safetensors is missing or damaged"):
+        cache.LatentSource(tmp_path / "all", embedded)
+
+
+def test_other_encoders_than_the_caches_are_refused(small, pretrained, tmp_path, change):
+    config, params = small
+    config = change(config, data={"embeddings": True}, train={"initialize_from": (str(pretrained),)})
+    for name, made_by in (("other", "abc"), ("same", fingerprint(pretrained))):
+        precompute.precompute(config, params, tmp_path / name, source=People(), encoders=made_by, batch_size=3)
+    with pytest.raises(UserError, match="made with other encoders than those in"):
+        cache.check_initial_weights(change(config, data={"latents": str(tmp_path / "other")}))
+    cache.check_initial_weights(change(config, data={"latents": str(tmp_path / "same")}))
+    loaded = precompute.load_encoders(config, str(pretrained))
+    assert sorted(loaded) == ["clip_text", "clip_vision", "t5"]
+    partial = {"autoencoder": params["autoencoder"], "t5": params["t5"]}
+    save_pretrained(tmp_path / "partial", config, partial, "float32")
+    with pytest.raises(UserError, match="has no clip_text, clip_vision: name a folder with all encoders"):
+        precompute.load_encoders(config, str(tmp_path / "partial"))
