@@ -225,7 +225,7 @@ def shard_batch(batch: Any, mesh: Mesh) -> Any:
         check_batch_size(leaf.shape[0] * count // len(parts), mesh)
         begins = {part * rows: place * rows for place, part in enumerate(parts)}
 
-        def piece(index: tuple[slice, ...]) -> np.ndarray:
+        def piece(index: Any) -> np.ndarray:
             begin = begins[index[0].indices(rows * count)[0]]
             return leaf[begin : begin + rows]
 
