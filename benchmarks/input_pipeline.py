@@ -6,8 +6,8 @@ It writes a cache of random latents at the sizes of configs/flux.py (512 pixels,
 folder, reads it as training does, and sleeps where the device would compute: a step leaves the host's processors to the
 readers. The page cache holds what was just written, so this measures the pipeline and not the disk. The last line is
 one JSON object: `data_wait_share` of the time is spent waiting for a batch to be ready, `placing_share` handing it to
-the device (on a CPU a copy; on accelerators it overlaps with the step before), and `examples_per_second` come when nothing
-else is done. The loop logs the sum of the two as `data_wait`.
+the device (on a CPU a copy; on accelerators it overlaps with the step before), and `examples_per_second` come when
+nothing else is done. The loop logs the sum of the two as `data_wait`.
 """
 
 from __future__ import annotations
