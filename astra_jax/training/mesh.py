@@ -226,12 +226,7 @@ def shard_batch(batch: Any, mesh: Mesh) -> Any:
         check_batch_size(leaf.shape[0] * count // len(parts), mesh)
         begins = {part * rows: place * rows for place, part in enumerate(parts)}
 
-<<<<<<< HEAD
-        def piece(index: tuple[slice, ...] | None) -> np.ndarray:
-            assert index is not None  # every device holds a part
-=======
         def piece(index: Any) -> np.ndarray:
->>>>>>> hosts
             begin = begins[index[0].indices(rows * count)[0]]
             return leaf[begin : begin + rows]
 
