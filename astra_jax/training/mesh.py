@@ -97,9 +97,10 @@ def _nearest_sizes(wanted: Sequence[int], devices: int) -> tuple[int, ...]:
 def fsdp(first: int = 0, small: int = 2**16, tensor: int | None = None) -> SpecFunction:
     """A spec that splits a leaf's largest dimension divisible by the fsdp axis, from dimension `first` on.
 
-    `first=1` keeps the layer dimension of scanned blocks whole, `first=-2` all but the last two. Dimension `tensor` (-1:
-    a linear map's outputs, -2: its inputs) is split over the tensor axis where there is one, and another over fsdp. A
-    leaf of fewer than `small` elements that has no such dimension is replicated; a larger one raises `UserError`.
+    `first=1` keeps the layer dimension of scanned blocks whole, `first=-2` all but the last two. Dimension `tensor`
+    (-1: a linear map's outputs, -2: its inputs) is split over the tensor axis where there is one, and another over
+    fsdp. A leaf of fewer than `small` elements that has no such dimension is replicated; a larger one raises
+    `UserError`.
     """
 
     def spec(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
@@ -185,8 +186,8 @@ def check_axes(config: Config, mesh: Mesh) -> None:
     if config.train.objective == "autoencoder":
         if context * tensor > 1:
             raise UserError(
-                "mesh.context and mesh.tensor must be 1 for the autoencoder, which has no tokens and heads to split: use"
-                " mesh.data or mesh.fsdp"
+                "mesh.context and mesh.tensor must be 1 for the autoencoder, which has no tokens or heads to split:"
+                " use mesh.data or mesh.fsdp"
             )
         return
     heads = config.model.transformer.heads

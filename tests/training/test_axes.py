@@ -14,7 +14,8 @@ from astra_jax.training import rules
 from astra_jax.training.mesh import make_mesh, shard_batch, shardings
 
 CONFIG = TransformerConfig(
-    width=32, heads=4, axes_dim=(2, 2, 4), double_blocks=2, single_blocks=2, latent_dim=8, context_dim=8, pooled_dim=8
+    width=32, heads=4, axes_dim=(2, 2, 4), double_blocks=1, single_blocks=1, latent_dim=8, context_dim=8, pooled_dim=8,
+    guidance_embed=False, remat="none",
 )  # fmt: skip
 BATCH, TEXT, CANVAS = 4, 5, 4  # with the reference's 3: 5 + 7 tokens, so that context 2 pads both streams
 
