@@ -71,7 +71,7 @@ _NEEDED = re.compile(r"(?:temporaries \(|Used )([\d.]+)([KMGT]?)")
 
 
 def out_of_memory(message: str) -> float | None:
-    """Bytes that a refused program needs, by the TPU compiler's message; NaN: it tells none; None: another error."""
+    """Bytes that a refused program needs, by the compiler's message; NaN where it tells none; None: another error."""
     if "RESOURCE_EXHAUSTED" not in message:
         return None
     sizes = [float(number) * _UNITS[unit] for number, unit in _NEEDED.findall(message)]
