@@ -2,12 +2,12 @@
 
     python -m benchmarks.input_pipeline [--embeddings] [--buckets] [--step_seconds 0.5]
 
-It writes a cache of random latents at the sizes of configs/flux.py (512 pixels, two references) into a temporary folder,
-reads it as training does, and sleeps where the device would compute: a step leaves the host's processors to the
+It writes a cache of random latents at the sizes of configs/flux.py (512 pixels, two references) into a temporary
+folder, reads it as training does, and sleeps where the device would compute: a step leaves the host's processors to the
 readers. The page cache holds what was just written, so this measures the pipeline and not the disk. The last line is
-one JSON object: `data_wait_share` of the time is spent waiting for a batch to be ready, `placing_share` handing it to the
-device (on a CPU a copy; on accelerators it overlaps with the step before), and `examples_per_second` come when nothing
-else is done. The loop logs the sum of the two as `data_wait`.
+one JSON object: `data_wait_share` of the time is spent waiting for a batch to be ready, `placing_share` handing it to
+the device (on a CPU a copy; on accelerators it overlaps with the step before), and `examples_per_second` come when
+nothing else is done. The loop logs the sum of the two as `data_wait`.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ def main() -> None:
         share, placing, seconds = measure(config, tokenizer, arguments.steps, arguments.step_seconds)
         *_, alone = measure(config, tokenizer, arguments.steps, 0.0)
     print(f"{size:,} bytes an example; a batch of {arguments.batch} takes {alone:.3f} s to read with nothing beside it")
-    print(f"steps of {arguments.step_seconds} s: {100 * share:.2f} % of {seconds:.3f} s is spent waiting for data, {100 * placing:.2f} % placing it")
+    print(
+        f"steps of {arguments.step_seconds} s: {100 * share:.2f} % of {seconds:.3f} s is spent waiting for data, {100 * placing:.2f} % placing it"
+    )
     figures = {
         "data_wait_share": round(share, 5), "placing_share": round(placing, 5),
         "examples_per_second": round(arguments.batch / alone, 1),
