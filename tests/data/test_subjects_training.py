@@ -16,8 +16,10 @@ from astra_jax.config import DataConfig, TrainConfig
 from astra_jax.errors import UserError
 from astra_jax.inputs.pipeline import make_dataset, plan_batches
 from astra_jax.inputs.tokenizer import save_tokenizer, train_tokenizer
+from astra_jax.training import loop
 from astra_jax.training.astra_objective import AstraObjective
 from astra_jax.training.loop import train
+from astra_jax.training.step import compile_step
 from astra_jax.weights.pretrained import load_config
 from data.subjects.__main__ import run
 from data.subjects.manifest import read_manifest
@@ -43,12 +45,16 @@ def train_on(manifest: Path, images: Path, pretrained: Path, tmp_path: Path, ste
     model = dataclasses.replace(config.model, text_length=96)
     config = dataclasses.replace(config, model=model, data=data, train=settings)
     devices = jax.devices()[:1]
+    (tmp_path / "run").mkdir()
     train(config, tmp_path / "run", AstraObjective(config), make_dataset(config, training=True), None, devices)
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     return lines, plan_batches(config, training=True)
 
 
-def test_training_on_a_manifest(pretrained, tmp_path):
+@pytest.mark.slow
+def test_training_on_a_manifest(pretrained, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(loop, "compile_step", lambda *args: compiled.append(compile_step(*args)) or compiled[-1])
     rng = np.random.default_rng(0)
     shapes = ((70, 140), (100, 100), (140, 70))
     lines = []
@@ -67,6 +73,9 @@ def test_training_on_a_manifest(pretrained, tmp_path):
     assert all(np.isfinite(line["loss"]) and not line["skipped"] for line in metrics)
     assert all(0 <= line["data_wait"] < 1 for line in metrics[1:])
     assert sorted(plan.bucket(batch) for batch in range(3)) == [0, 1, 2]  # three shapes in the four steps
+    (step,) = compiled
+    assert step._cache_size() == 3  # a program each, and none twice
+    assert "3 canvases, a compiled step each" in plan.describe()
 
 
 def coco_manifest(root: Path, path: Path) -> None:
