@@ -125,9 +125,8 @@ def main() -> None:
         share, placing, seconds = measure(config, tokenizer, arguments.steps, arguments.step_seconds)
         *_, alone = measure(config, tokenizer, arguments.steps, 0.0)
     print(f"{size:,} bytes an example; a batch of {arguments.batch} takes {alone:.3f} s to read with nothing beside it")
-    print(
-        f"steps of {arguments.step_seconds} s: {100 * share:.2f} % of {seconds:.3f} s is spent waiting for data, {100 * placing:.2f} % placing it"
-    )
+    spent = f"{100 * share:.2f} % of {seconds:.3f} s waiting, {100 * placing:.2f} % placing"
+    print(f"steps of {arguments.step_seconds} s: {spent}")
     figures = {
         "data_wait_share": round(share, 5), "placing_share": round(placing, 5),
         "examples_per_second": round(arguments.batch / alone, 1),
