@@ -33,7 +33,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints,
 _PROFILE = flags.DEFINE_string("profile", None, "START:STOP: trace these steps into the workdir's profile/.")
 hosts.define_flags()
 
-_PREVIEWS = 4  # examples
+_PREVIEWS = 4  # examples, fewer where a batch has fewer: a bucket may hold no more
 
 
 def main(argv: Sequence[str]) -> None:
@@ -66,7 +66,9 @@ def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Objective, Any, Any
     if config.data.latents and config.train.objective == "astra":
         check_initial_weights(config)
     dataset = make_dataset(config, training=True, shard=process_share(make_mesh(config.mesh)))
-    few = dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=_PREVIEWS))
+    few = dataclasses.replace(
+        config, train=dataclasses.replace(config.train, batch_size=min(_PREVIEWS, config.train.batch_size))
+    )
     previews = make_dataset(few, training=False)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
