@@ -12,7 +12,7 @@ sample: setup  ## draws the default contact sheet into outputs/
 setup: $(VENV)/.runtime  ## makes .venv with the pinned run-time packages
 
 test: $(VENV)/.test  ## runs the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 parity: $(VENV)/.parity  ## compares with the PyTorch implementations
 	$(BIN)/python -m pytest -q -m parity tests/parity

@@ -117,7 +117,8 @@ def test_a_build_that_is_stopped_leaves_the_old_bank(coco, stop):
     """Stopped at many moments, most of them while the new bank is written."""
     build(coco, "--backend", "exact")
     code = (
-        "import os, sys, numpy as np\n"
+        "import os, signal, sys, numpy as np\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # shells have background jobs ignore it
         "from astra_jax.pose import bank_files, commands\n"
         "def told(function):\n"
         "    def call(*arguments, **named):\n"
