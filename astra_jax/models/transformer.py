@@ -98,13 +98,15 @@ class QueryKeyValue(nn.Module):
 
 def token_modulation(
     modulation: nn.Dense, y: Float[Array, "B D"], offsets: Float[Array, "B S D"], place: Float[Array, "B S Lt"]
-) -> Float[Array, "B Lt M"]:
+) -> Float[Array, "B #Lt M"]:
     """Modulation of every text token: Linear(silu(y)), but Linear(silu(y + offset)) where an offset is placed.
 
     This is text-stream modulation (XVerse, arXiv 2506.21416). The linear map is applied to the S offset tokens alone
     and then scattered, which costs S rows in place of Lt. Base and offset rows share one product, so a zero offset
-    gives the base row to the last bit.
+    gives the base row to the last bit. Without offsets (S = 0) the one base row is that of all tokens.
     """
+    if not offsets.shape[1]:
+        return modulation(nn.silu(y))[:, None]
     rows = jnp.concatenate([y[:, None], y[:, None] + offsets.astype(y.dtype)], 1)
     rows = modulation(nn.silu(rows))
     base, shifted = rows[:, :1], rows[:, 1:]
