@@ -71,7 +71,13 @@ def one(params):
 
 
 @pytest.mark.parametrize(
-    "mesh", [MeshConfig(data=2, fsdp=2, context=2), MeshConfig(data=1, fsdp=4, tensor=2)], ids=["context", "tensor"]
+    "mesh",
+    [
+        MeshConfig(data=2, fsdp=2, context=2),
+        MeshConfig(data=1, fsdp=4, tensor=2),
+        MeshConfig(data=2, context=2, tensor=2),
+    ],
+    ids=["context", "tensor", "both"],
 )
 def test_loss_and_gradients_are_those_of_one_device(params, one, mesh):
     ((loss, velocity), gradients), program = run(params, mesh, 8)
