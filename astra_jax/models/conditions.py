@@ -17,11 +17,28 @@ else:
 
 
 @flax.struct.dataclass
+class KeysValues:
+    """What K layers, or without that axis one layer, attend to of Lc tokens: keys with their positions, and values."""
+
+    keys: Float[AnyArray, "*K B Lc H D"]
+    values: Float[AnyArray, "*K B Lc H D"]
+
+
+@flax.struct.dataclass
+class CachedPictures:
+    """Condition pictures that see neither text nor canvas nor time, as every block of the two kinds attends to them."""
+
+    double: KeysValues
+    single: KeysValues
+    mask: Bool[AnyArray, "B Lc"]  # which tokens exist
+
+
+@flax.struct.dataclass
 class Conditions:
     """What the velocity depends on besides x_t and t.
 
     The sequence is [text | canvas | pose | references], L = Lt + canvas tokens + Lc tokens. S phrase tokens carry
-    identity offsets, one for each of the K double blocks.
+    identity offsets, one for each of the K double blocks. Pictures that are cached are no part of the sequence, Lc = 0.
     """
 
     text: Float[AnyArray, "B Lt Ct"]  # T5 features of the prompt
@@ -33,3 +50,4 @@ class Conditions:
     mask: Bool[AnyArray, "B L"]  # which tokens exist
     offsets: Float[AnyArray, "K B S Dm"]  # of the text stream's modulation vector
     place: Float[AnyArray, "B S Lt"]  # one-hot: the text token each offset belongs to; a zero row: none
+    cached: tuple[CachedPictures, ...] = ()  # what text and canvas attend to besides the sequence
