@@ -90,7 +90,13 @@ def one(request, params):
 
 
 @pytest.mark.parametrize(
-    "mesh", [MeshConfig(data=2, fsdp=2, context=2), MeshConfig(data=1, fsdp=4, tensor=2)], ids=["context", "tensor"]
+    "mesh",
+    [
+        MeshConfig(data=2, fsdp=2, context=2),
+        MeshConfig(data=1, fsdp=4, tensor=2),
+        MeshConfig(data=2, context=2, tensor=2),
+    ],
+    ids=["context", "tensor", "both"],
 )
 def test_loss_and_gradients_are_those_of_one_device(params, one, mesh):
     ((expected_loss, expected_velocity), expected), cache = one
