@@ -3,6 +3,7 @@
     python -m benchmarks.conditioning                                  # both sizes
     python -m benchmarks.conditioning --sizes puppets --repeats 20
     python -m benchmarks.conditioning --sizes flux_form --width 1024 --blocks 1 2
+    python -m benchmarks.conditioning --sizes flux_form --timed 5      # where time is short: 5 of the 25 steps
 
 "plain" has no condition token at all; "full" has them in the sequence; "cached" computes them once a picture
 (`model.condition_attention`). A picture is encode + 25 Euler steps + decode, without classifier-free guidance. The
@@ -131,7 +132,7 @@ def programs(config: c.Config, params: Params, variant: str, size: tuple[int, in
 
 
 def draw(made: dict[str, Programs], noise: jax.Array, parts: list[jax.Array]) -> dict[str, dict[str, float]]:
-    """A picture of each variant, in turns; the seconds of its stages and of all of them."""
+    """A picture of each variant, in turns; the seconds of its stages."""
     rows: dict[str, dict[str, float]] = {variant: dict.fromkeys(STAGES, 0.0) for variant in made}
 
     def timed(variant: str, stage: str, *arguments: Any) -> Any:
@@ -146,13 +147,16 @@ def draw(made: dict[str, Programs], noise: jax.Array, parts: list[jax.Array]) ->
         x = {variant: timed(variant, "steps", conditions[variant], x[variant], times) for variant in made}
     for variant in made:
         timed(variant, "decode", x[variant])
-    return {variant: {**row, "picture": sum(row.values())} for variant, row in rows.items()}
+    return rows
 
 
 def measure(
-    config: c.Config, params: Params, size: tuple[int, int], steps: int, repeats: int, together: int
+    config: c.Config, params: Params, size: tuple[int, int], steps: int, repeats: int, together: int, timed: int
 ) -> dict[str, Any]:
-    """Medians of the stages' seconds by variant, and the ratios to "plain"; `together`: steps in one program."""
+    """Medians of the stages' seconds by variant, and the ratios to "plain".
+
+    `together`: steps in one program. With `timed` programs of steps fewer than there are, these stand for all.
+    """
     factor = config.model.autoencoder.downsampling * PATCH
     tokens = (size[0] // factor) * (size[1] // factor)
     noise = jax.random.normal(jax.random.key(0), (1, tokens, config.model.transformer.latent_dim))
@@ -160,7 +164,10 @@ def measure(
     parts = [times[start : start + together + 1] for start in range(0, steps, together)]
     made = {variant: programs(config, params, variant, size, parts[0]) for variant in VARIANTS}
     draw(made, noise, parts[:1])  # what runs first finds no warm caches
-    taken = [draw(made, noise, parts) for _ in range(repeats)]
+    taken = [draw(made, noise, parts[:timed]) for _ in range(repeats)]
+    for row in (row for rows in taken for row in rows.values()):
+        row["steps"] *= len(parts) / min(timed, len(parts))
+        row["picture"] = sum(row[stage] for stage in STAGES)
     seconds = {
         variant: {name: statistics.median(row[variant][name] for row in taken) for name in (*STAGES, "picture")}
         for variant in VARIANTS
@@ -216,11 +223,14 @@ def run(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--width", type=int, default=3072, help="of flux_form: a multiple of 128")
     parser.add_argument("--blocks", type=int, nargs=2, default=(1, 1), help="of flux_form: double and single ones")
     parser.add_argument("--steps", type=int, default=25, help="(default: %(default)s)")
+    parser.add_argument(
+        "--timed", type=int, default=0, help="steps of flux_form that are run, and stand for all (default: all)"
+    )
     parser.add_argument("--repeats", type=int, default=5, help="pictures of each variant (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    if min(arguments.steps, arguments.repeats, arguments.width, *arguments.blocks) < 1 or arguments.width % 128:
+    steps, timed, rows = arguments.steps, arguments.timed or arguments.steps, {}
+    if min(steps, timed, arguments.repeats, arguments.width, *arguments.blocks) < 1 or arguments.width % 128:
         raise UserError("numbers must be at least 1, and --width a multiple of 128")
-    steps, rows = arguments.steps, {}
     counted = {"flux": count(FLUX, (512, 512), steps)}
     for name in arguments.sizes:
         if name == "puppets":
@@ -231,7 +241,8 @@ def run(argv: Sequence[str] | None = None) -> None:
             params, together = random_params(config), 1
         size = (config.sample.height, config.sample.width)
         counted[name] = count(config, size, steps)
-        rows[name] = measure(config, jax.tree.map(jnp.asarray, params), size, steps, arguments.repeats, together)
+        params = jax.tree.map(jnp.asarray, params)
+        rows[name] = measure(config, params, size, steps, arguments.repeats, together, timed)
         report(f"{name}: seconds", rows[name]["seconds"], rows[name], "s")
     for name, row in counted.items():
         report(f"{name}: FLOPs of the products", row["tflops"], row, "TFLOP")
@@ -241,6 +252,7 @@ def run(argv: Sequence[str] | None = None) -> None:
         "cached_ratio": headline.get("cached_picture_ratio"),
         "full_ratio": headline.get("full_picture_ratio"),
         "steps": steps,
+        "timed": min(steps, timed),
         "repeats": arguments.repeats,
         "device": jax.devices()[0].device_kind,
         "measured": rows,

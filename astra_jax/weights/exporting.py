@@ -58,7 +58,7 @@ def export_published(
     if "transformer" in chosen and config.condition_attention == "cached":
         # No published form can say so, and whoever reads it would attend otherwise.
         raise UserError(
-            f"{tensors.name} has model.condition_attention 'cached', which {form} does not know: use it as is"
+            f"{tensors.name} has model.condition_attention 'cached', which {form} cannot say: draw with its folder"
         )
     with draft_of(out) as draft:
         for part, table in chosen.items():
