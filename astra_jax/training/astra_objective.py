@@ -78,9 +78,8 @@ class AstraObjective:
         )
         sampled = self.model.decode(params, unpatchify(x, *canvas))
         references = [self._pictures(params, inputs.references[:, i]) for i in range(inputs.has_reference.shape[1])]
-        return rows_to_picture(
-            [sampled, self._pictures(params, batch.target), self._pictures(params, inputs.pose), *references]
-        )
+        pose = [] if inputs.pose is None else [self._pictures(params, inputs.pose)]
+        return rows_to_picture([sampled, self._pictures(params, batch.target), *pose, *references])
 
     def _pictures(self, params: Params, x: Pictures) -> UInt8[Array, "B H W 3"]:
         return x if x.dtype == jnp.uint8 else self.model.decode(params, self.model.latents(params, x))
