@@ -21,6 +21,7 @@ from astra_jax.models.clip import ClipTextEncoder
 from astra_jax.models.conditions import AnyArray, Conditions
 from astra_jax.models.dsm import Dsm, place_offsets
 from astra_jax.models.europe import positions, rotary_tables
+from astra_jax.models.first_block_cache import FirstBlockCache, empty_cache, reusing_velocity
 from astra_jax.models.image_encoder import image_encoder
 from astra_jax.models.t5 import T5Encoder
 from astra_jax.models.tiling import decode_tiled
@@ -291,3 +292,24 @@ class Astra:
         variables = lora.collections(params["transformer"], params["lora"])
         with nn.intercept_methods(lora.interceptor(self.config.lora.scale)):
             return self._modules["transformer"].apply(variables, x_t, t, conditions)
+
+    def first_block_cache(self, batch: int, canvas_tokens: int) -> FirstBlockCache:
+        """What `reusing_velocity` remembers, before the first evaluation."""
+        return empty_cache(self._modules["transformer"], batch, canvas_tokens)
+
+    def reusing_velocity(
+        self,
+        params: Params,
+        x_t: Float[Array, "B L C"],
+        t: Float[Array, " B"],
+        conditions: Conditions,
+        cache: FirstBlockCache,
+        threshold: Float[Array, ""] | Float[Array, " B"] | float,
+    ) -> tuple[Float[Array, "B L C"], FirstBlockCache]:
+        """`velocity`, but near the evaluation before it from the first block alone (`first_block_cache`)."""
+        variables = {"params": params["transformer"]}
+        if "lora" in params:
+            variables = lora.collections(params["transformer"], params["lora"])
+        with nn.intercept_methods(lora.interceptor(self.config.lora.scale)):
+            transformer = self._modules["transformer"]
+            return reusing_velocity(transformer, variables, x_t, t, conditions, cache, threshold)
