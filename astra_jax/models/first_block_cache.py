@@ -88,7 +88,7 @@ def reusing_velocity(
             return _double_block(transformer, variables, layer, streams, shared, conditions), None
 
         (images, text), _ = jax.lax.scan(step, after, jnp.arange(1, transformer.config.double_blocks))
-        x = call("singles", join(text, images), shared)
+        x = call("singles", join(text, images), shared, conditions)
         return separate(x, text.shape[1])[1][:, :canvas]
 
     end = jax.lax.cond(jnp.all(reuse), lambda: start + cache.rest, compute)
@@ -119,4 +119,5 @@ def _double_block(
     weights = {name: tree["double_blocks"] for name, tree in variables.items() if "double_blocks" in tree}
     block = DoubleBlock(transformer.config, transformer.dtype, transformer.attention)
     place = pad_tokens(conditions.place, 2)
-    return block.apply(of_layer(weights), streams, of_layer(conditions.offsets), *shared, place)[0]
+    sliced = of_layer((conditions.offsets, tuple(one.double for one in conditions.cached)))
+    return block.apply(of_layer(weights), streams, *sliced, *shared, place)[0]

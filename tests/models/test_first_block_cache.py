@@ -13,6 +13,7 @@ from astra_jax.flow.sampler import integrate, integrate_with_memory
 from astra_jax.flow.schedule import schedule
 from astra_jax.models.astra import Astra
 from astra_jax.models.blocks import DoubleBlock, SingleBlock
+from astra_jax.models.conditions import CachedPictures, KeysValues
 from astra_jax.models.first_block_cache import relative_change
 
 CANVAS, TOKENS = (4, 4), 4
@@ -48,13 +49,18 @@ def test_change_by_hand():
 
 
 def test_computed_in_full_it_is_the_velocity(tiny, random_params, conditions):
-    """In another order of the same blocks, with a LoRA's factors and the offsets of each."""
+    """In another order of the same blocks, with what each has of its own: LoRA, offsets, cached pictures."""
     sizes = dataclasses.replace(tiny.config.transformer, double_blocks=3)
     model = Astra(dataclasses.replace(tiny.config, transformer=sizes, lora=LoraConfig(rank=2, scale=0.5)))
     params = random_params(jax.eval_shape(model.init, jax.random.key(0)))
     params = {name: params[name] for name in ("transformer", "lora")}
     offsets = jnp.concatenate([conditions.offsets, 2 * conditions.offsets[:1]])
-    conditions = dataclasses.replace(conditions, offsets=offsets)
+    keys = iter(jax.random.split(jax.random.key(1), 4))
+    double, single = (
+        KeysValues(*(jax.random.normal(next(keys), (layers, 2, 5, 2, 8)) for _ in range(2))) for layers in (3, 2)
+    )
+    cached = CachedPictures(double, single, jnp.arange(5) < jnp.array([[5], [3]]))
+    conditions = dataclasses.replace(conditions, offsets=offsets, cached=(cached,))
     cache = model.first_block_cache(2, TOKENS)
     expected = jax.jit(model.velocity)(params, X, at(0.7), conditions)
     reusing = jax.jit(model.reusing_velocity)
