@@ -1,13 +1,15 @@
-"""What fewer steps cost: the error of each solver against the true solution, its evaluations and its time.
+"""What fewer evaluations cost: the errors of solvers and of the first-block cache against the true solution.
 
     python -m benchmarks.steps [--weights pretrained/puppets] [--cfg_scale 2 1] [--out outputs/steps]
 
-Pictures are those of data/examples/requests.jsonl and of more scenes of the puppets' test split. The true solution is
-Heun's in `--reference` steps, beside which the table has Euler's and DPM-Solver++'s in as many. Errors are means over
-pictures: of the final latents the root mean square relative to theirs, of the pictures the PSNR and the grey levels (of
-255) by which a pixel is off on average. A picture's time is a batch's, without its encoding and decoding, shared among
-its pictures: the median of `--repeats` runs. `--out` gets a sheet of pictures for each guidance scale. The last line is
-one JSON object.
+Pictures are the first of each request of data/examples/requests.jsonl and of more scenes of the puppets' test split.
+The true solution is Heun's in `--reference` steps; Euler's and DPM-Solver++'s in as many stand beside it. Errors are
+means over pictures: of the final latents the root mean square relative to theirs, of the pictures the PSNR and the grey
+levels (of 255) by which a pixel is off on average. `reused` is the share of evaluations that a picture took from the
+first-block cache, `saved` that of those in which its whole batch did, so that only the first block was computed. `ms`
+is a batch's time without encoding and decoding, shared among its pictures, `cpu` the processor's, which other programs
+of the machine disturb less: medians of `--repeats` runs. `--out` gets a sheet of pictures for each guidance scale. The
+last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import argparse
 import dataclasses
 import functools
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -26,13 +27,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 from PIL import Image
 
 from astra_jax import cli
 from astra_jax.errors import UserError
 from astra_jax.flow.guidance import classifier_free
-from astra_jax.flow.sampler import initial_noise, integrate
+from astra_jax.flow.sampler import initial_noise, integrate_with_memory
 from astra_jax.flow.schedule import schedule, shift_of
 from astra_jax.flow.solvers import evaluations
 from astra_jax.inputs.example import Example
@@ -40,14 +41,15 @@ from astra_jax.inputs.requests import Request, SubjectRequest, read_requests
 from astra_jax.inputs.transforms import DROP_ALL, arrays, prepare, stack
 from astra_jax.models.astra import PATCH, Astra, Inputs, unpatchify
 from astra_jax.models.conditions import Conditions
+from astra_jax.models.first_block_cache import relative_change
 from astra_jax.params import Params
 from astra_jax.pipeline import AstraPipeline
 from data.puppets.examples import make_example
 
 BATCH = 4
-HELD_OUT = range(50, 56)  # scenes of the test split that no built-in request is made of
-STEPS = {"euler": (2, 4, 6, 8, 12, 16, 25, 50), "heun": (2, 3, 4, 6, 8, 13, 25), "dpmpp": (2, 4, 6, 8, 12, 16, 25, 50)}
-SHEET = (("euler", 4), ("heun", 2), ("dpmpp", 4), ("euler", 8), ("heun", 4), ("dpmpp", 8), ("euler", 25))
+HELD_OUT = range(50, 53)  # scenes of the test split that no built-in request is made of
+STEPS = {"euler": (4, 6, 8, 12, 16, 25, 50), "heun": (2, 3, 4, 6, 8, 13), "dpmpp": (4, 6, 8, 12, 16, 25)}
+THRESHOLDS = {"euler": (0.1, 0.15, 0.2, 0.3), "dpmpp": (0.1, 0.2)}  # of the first-block cache, at 25 steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +58,16 @@ class Setting:
 
     solver: str
     steps: int
+    threshold: float = 0.0  # of the first-block cache
 
     def __str__(self) -> str:
-        return f"{self.solver} {self.steps}"
+        return f"{self.solver} {self.steps}" + (f" {self.threshold:g}" if self.threshold else "")
+
+
+SHEET = (
+    Setting("euler", 4), Setting("heun", 2), Setting("dpmpp", 4), Setting("euler", 8), Setting("heun", 4),
+    Setting("dpmpp", 8), Setting("euler", 25), Setting("euler", 25, 0.1), Setting("euler", 25, 0.3),
+)  # fmt: skip
 
 
 def held_out(folder: Path) -> Iterator[Request]:
@@ -79,7 +88,7 @@ def encode(model: Astra, params: Params, inputs: Inputs, canvas: tuple[int, int]
     return model.encode(params, inputs, canvas)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "solver", "guided"))
+@functools.partial(jax.jit, static_argnames=("model", "solver", "guided", "reuses"))
 def sample(
     model: Astra,
     params: Params,
@@ -87,15 +96,53 @@ def sample(
     noise: Float[Array, "B L C"],
     times: Float[Array, " S"],
     cfg_scale: Float[Array, ""],
+    threshold: Float[Array, ""],
     solver: str,
     guided: bool,
-) -> Float[Array, "B L C"]:
-    """Final latents; `conditions` are of twice the batch where it is `guided`."""
+    reuses: bool,
+) -> tuple[Float[Array, "B L C"], Float[Array, ""], Float[Array, ""]]:
+    """Final latents, and how many evaluations were reused: by a picture on average, and by all of the batch.
 
-    def velocity(x: Float[Array, "B L C"], t: Float[Array, " B"]) -> Float[Array, "B L C"]:
-        return model.velocity(params, x, t, conditions)
+    `conditions` are of twice the batch where it is `guided`.
+    """
 
-    return integrate(classifier_free(velocity, cfg_scale) if guided else velocity, noise, times, solver)
+    def velocity(x: Float[Array, "B L C"], t: Float[Array, " B"], step: Int[Array, ""], memory: Any) -> Any:
+        if not reuses:
+            return model.velocity(params, x, t, conditions), memory
+        before, saved = memory
+        v, cache = model.reusing_velocity(params, x, t, conditions, before, threshold, 2 if guided else 1)
+        return v, (cache, saved + jnp.all(cache.reused > before.reused))
+
+    cache = model.first_block_cache(len(conditions.text), noise.shape[1])
+    guided_velocity = classifier_free(velocity, cfg_scale) if guided else velocity
+    x, (cache, saved) = integrate_with_memory(guided_velocity, (cache, jnp.int32(0)), noise, times, solver)
+    return x, cache.reused.mean(), saved.astype(jnp.float32)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "guided"))
+def rest_per_first(
+    model: Astra,
+    params: Params,
+    conditions: Conditions,
+    noise: Float[Array, "B L C"],
+    times: Float[Array, " S"],
+    cfg_scale: Float[Array, ""],
+    guided: bool,
+) -> Float[Array, " S-2"]:
+    """By which factor more than the first block's residual the rest's changes from one of Euler's steps to the next.
+
+    The largest of the batch, for each step but the first: the L of `models/first_block_cache.py`.
+    """
+
+    def velocity(x: Float[Array, "B L C"], t: Float[Array, " B"], step: Int[Array, ""], memory: Any) -> Any:
+        before, factors = memory
+        v, cache = model.reusing_velocity(params, x, t, conditions, before, 0.0)
+        factor = relative_change(cache.rest, before.rest) / relative_change(cache.first, before.first)
+        return v, (cache, factors.at[step].set(factor.max()))
+
+    memory = model.first_block_cache(len(conditions.text), noise.shape[1]), jnp.zeros(len(times) - 1)
+    guided_velocity = classifier_free(velocity, cfg_scale) if guided else velocity
+    return integrate_with_memory(guided_velocity, memory, noise, times)[1][1][1:]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
@@ -113,35 +160,47 @@ class Sampler:
         self.canvas = (size[0] // self.model.downsampling, size[1] // self.model.downsampling)
         tokens = self.canvas[0] * self.canvas[1] // PATCH**2
         self.mu, self.cfg_scale, self.guided = shift_of(tokens, config.sample.shift), cfg_scale, cfg_scale != 1
-        ready = [(pipe.prepare(request), index) for request in requests for index in range(request.num_images)]
-        ready = ready[: len(ready) // BATCH * BATCH]
+        ready = [pipe.prepare(request) for request in requests]
         nothing, _ = arrays(prepare(Example("", (), None, size), config, size), config, pipe.tokenizer, 0.0, DROP_ALL)
         self.batches = []
         for start in range(0, len(ready), BATCH):
             chosen = ready[start : start + BATCH]
-            without = [nothing | {"guidance": one.fields["guidance"]} for one, _ in chosen] if self.guided else []
-            inputs = stack([one.fields for one, _ in chosen] + without)
-            seeds = jnp.array([one.request.seed for one, _ in chosen], jnp.uint32)
-            indices = jnp.array([index for _, index in chosen], jnp.uint32)
-            noise = initial_noise(seeds, indices, tokens, self.model.config.transformer.latent_dim)
+            without = [nothing | {"guidance": one.fields["guidance"]} for one in chosen] if self.guided else []
+            inputs = stack([one.fields for one in chosen] + without)
+            seeds = jnp.array([one.request.seed for one in chosen], jnp.uint32)
+            noise = initial_noise(seeds, 0 * seeds, tokens, self.model.config.transformer.latent_dim)
             self.batches.append((encode(self.model, self.params, inputs, self.canvas), noise))
 
-    def run(self, setting: Setting, repeats: int) -> tuple[np.ndarray, np.ndarray, float]:
-        """Final latents and pictures of all batches, and seconds a picture."""
-        times, results, seconds = jnp.asarray(schedule(setting.steps, self.mu)), [], []
+    def factors(self, steps: int) -> Float[np.ndarray, " {steps}-1"]:
+        """`rest_per_first`, the largest of all pictures."""
+        times, scale = jnp.asarray(schedule(steps, self.mu)), jnp.float32(self.cfg_scale)
+        return np.max(
+            [rest_per_first(self.model, self.params, *batch, times, scale, self.guided) for batch in self.batches], 0
+        )
+
+    def run(self, setting: Setting, repeats: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """Final latents and pictures of all batches; the row's evaluations, what was reused, milliseconds a picture."""
+        times, results, reuse, spent = jnp.asarray(schedule(setting.steps, self.mu)), [], [], []
         for turn in range(1 + repeats):  # the first compiles, and gives the results
             for conditions, noise in self.batches if turn == 0 else self.batches[:1]:
-                start = time.perf_counter()
-                x = sample(
+                start = np.array([time.perf_counter(), time.process_time()])
+                x, reused, saved = sample(
                     self.model, self.params, conditions, noise, times, jnp.float32(self.cfg_scale),
-                    solver=setting.solver, guided=self.guided,
-                ).block_until_ready()  # fmt: skip
+                    jnp.float32(setting.threshold), setting.solver, self.guided, setting.threshold > 0,
+                )  # fmt: skip
+                x.block_until_ready()
                 if turn:
-                    seconds.append((time.perf_counter() - start) / BATCH)
+                    end = np.array([time.perf_counter(), time.process_time()])
+                    spent.append(1000 * (end - start) / len(noise))
                 else:
                     results.append(x)
+                    reuse.append((float(reused), float(saved)))
         pictures = np.concatenate([decode(self.model, self.params, x, self.canvas) for x in results])
-        return np.concatenate(results), pictures, statistics.median(seconds) if seconds else float("nan")
+        asked = evaluations(setting.steps, setting.solver)
+        reused, saved = np.mean(reuse, 0) / asked
+        row = {"evaluations": asked, "reused": round(float(reused), 3), "saved": round(float(saved), 3)}
+        row |= dict(zip(("ms", "cpu"), np.median(spent, 0).round(1).tolist(), strict=True)) if spent else {}
+        return np.concatenate(results), pictures, row
 
 
 def compare(
@@ -165,22 +224,27 @@ def table(sampler: Sampler, reference: int, repeats: int) -> tuple[list[dict[str
     """Rows of all settings, told as they come, and the pictures of each."""
     true_latents, true_pictures, _ = sampler.run(Setting("heun", reference), 0)
     rows, pictures = [], {"true": true_pictures}
-    settings = [Setting(solver, steps) for solver, counts in STEPS.items() for steps in counts]
+    settings = [Setting("euler", reference), Setting("dpmpp", reference)]
+    settings += [Setting(solver, steps) for solver, counts in STEPS.items() for steps in counts]
+    settings += [Setting(solver, 25, threshold) for solver, some in THRESHOLDS.items() for threshold in some]
     print(f"\nclassifier-free guidance {sampler.cfg_scale:g}, {len(true_latents)} pictures")
-    print("solver steps  evaluations  latents    psnr   grey  ms a picture", flush=True)
-    for setting in [Setting("euler", reference), Setting("dpmpp", reference), *settings]:
-        latents, pictures[str(setting)], seconds = sampler.run(setting, 0 if setting.steps == reference else repeats)
-        asked = evaluations(setting.steps, setting.solver)
-        row = {"solver": setting.solver, "steps": setting.steps, "evaluations": asked}
+    print("solver steps  cache  evaluations  reused  saved  latents   psnr   grey  ms a picture    cpu", flush=True)
+    for setting in settings:
+        latents, pictures[str(setting)], row = sampler.run(setting, 0 if setting.steps == reference else repeats)
         row |= compare(latents, pictures[str(setting)], true_latents, true_pictures)
-        row["ms"] = None if np.isnan(seconds) else round(1000 * seconds, 1)
-        rows.append(row)
-        told = "-" if row["ms"] is None else f"{row['ms']:.1f}"
+        rows.append(dataclasses.asdict(setting) | row)
+        told = f"{row['ms']:13.1f} {row['cpu']:6.0f}" if "ms" in row else ""
         print(
-            f"{setting.solver:6s} {setting.steps:5d} {asked:12d} {row['latents']:8.4f} {row['psnr']:7.2f}"
-            f" {row['grey']:6.2f} {told:>13s}",
+            f"{setting.solver:6s} {setting.steps:5d} {setting.threshold:6.2f} {row['evaluations']:12d}"
+            f" {row['reused']:7.0%} {row['saved']:6.0%} {row['latents']:8.4f} {row['psnr']:6.2f} {row['grey']:6.2f}"
+            f" {told}",
             flush=True,
         )
+    factors = sampler.factors(25)
+    print(
+        f"the rest's residual changes {np.median(factors):.2f} times as much as the first block's (median of 25 steps),"
+        f" at most {factors.max():.2f} times"
+    )
     return rows, pictures
 
 
@@ -192,7 +256,7 @@ def run(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--requests", type=Path, default=Path("data/examples/requests.jsonl"))
     parser.add_argument("--cfg_scale", type=float, nargs="+", help="(default: the weights' and 1)")
     parser.add_argument("--reference", type=int, default=200, help="steps of the true solution (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs of a row (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs of a row (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="a folder for sheets of pictures")
     arguments = parser.parse_args(argv)
     if min(arguments.reference, arguments.repeats) < 1:
@@ -209,8 +273,8 @@ def run(argv: Sequence[str] | None = None) -> None:
             figures += [{"cfg_scale": scale, **row} for row in rows]
             if arguments.out:
                 arguments.out.mkdir(parents=True, exist_ok=True)
-                columns = [*(f"{solver} {steps}" for solver, steps in SHEET), "true"]
-                sheet = np.concatenate([np.concatenate(pictures[name][::2], 0) for name in columns], 1)
+                columns = [*map(str, SHEET), "true"]
+                sheet = np.concatenate([np.concatenate(pictures[name], 0) for name in columns], 1)
                 Image.fromarray(sheet).save(arguments.out / f"cfg_{scale:g}.png")
                 print(f"{arguments.out / f'cfg_{scale:g}.png'}: columns {', '.join(columns)}")
     print(json.dumps({"device": jax.devices()[0].device_kind, "batch": BATCH, "rows": figures}))

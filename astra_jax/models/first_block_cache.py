@@ -61,6 +61,7 @@ def reusing_velocity(
     conditions: Conditions,
     cache: FirstBlockCache,
     threshold: Float[Array, ""] | Float[Array, " B"] | float,
+    copies: int = 1,
 ) -> tuple[Float[Array, "B Lx C"], FirstBlockCache]:
     """The transformer's velocity, or nearly, and the cache for the next evaluation.
 
@@ -70,6 +71,8 @@ def reusing_velocity(
         x_t, t, conditions: as its call takes them.
         cache: of the evaluation before.
         threshold: relative change of the first block's residual below which the rest is reused; at 0 all is computed.
+        copies: how often the pictures stand in the batch, all of them one behind the other, under other conditions: 2
+            with classifier-free guidance. A picture's copies reuse together, or they would take turns and save nothing.
     """
     canvas = x_t.shape[1]
 
@@ -81,7 +84,8 @@ def reusing_velocity(
     after = _double_block(transformer, variables, 0, before, shared, conditions)
     first = (after[0] - before[0])[:, :canvas]
     start = after[0][:, :canvas]
-    reuse = cache.filled & (relative_change(first, cache.first) < threshold)
+    near = cache.filled & (relative_change(first, cache.first) < threshold)
+    reuse = jnp.tile(near.reshape(copies, -1).all(0), copies)
 
     def compute() -> Float[Array, "B Lx D"]:
         def step(streams: Streams, layer: Int[Array, ""]) -> tuple[Streams, None]:
