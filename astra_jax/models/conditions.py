@@ -58,25 +58,21 @@ def see_pose(conditions: Conditions, canvas_tokens: int, pose_tokens: int, seen:
     """Conditions in which the pose tokens of the pictures that are not `seen` do not exist.
 
     No query attends to them, as if the picture had no pose; shapes stay, so one program serves any part of the schedule
-    (`flow.schedule.within` gives `seen`). With all seen the masks are what they were. References that were cached in
-    sight of the pose keep what they saw.
-
-    Args:
-        conditions: of B pictures.
-        canvas_tokens, pose_tokens: how many there are; 0 of a pose where the batch has none.
-        seen: whether each picture sees its pose.
+    (`flow.schedule.within` gives `seen`). With all seen the mask is what it was. References that were cached together
+    with the pose (`model.condition_scope` "all") have seen it all the same.
     """
-    sequence, start, cached = conditions.mask, conditions.text.shape[1] + canvas_tokens, conditions.cached
-    if not cached:
-        return dataclasses.replace(conditions, mask=_hide(sequence, start, pose_tokens, seen))
-    first = dataclasses.replace(cached[0], mask=_hide(cached[0].mask, 0, pose_tokens, seen))
-    return dataclasses.replace(conditions, cached=(first, *cached[1:]))
 
+    def without_pose(mask: Bool[AnyArray, "B L"], start: int) -> Bool[Array, "B L"]:
+        place = np.arange(mask.shape[1])
+        pose = (start <= place) & (place < start + pose_tokens)
+        return mask & (seen[:, None] | ~pose)
 
-def _hide(mask: Bool[Array, "B L"], start: int, count: int, seen: Bool[Array, " B"]) -> Bool[Array, "B L"]:
-    place = np.arange(mask.shape[1])
-    pose = (start <= place) & (place < start + count)
-    return mask & (seen[:, None] | ~pose)
+    if conditions.cached:  # the pose is the first of them
+        first, *others = conditions.cached
+        first = dataclasses.replace(first, mask=without_pose(first.mask, 0))
+        return dataclasses.replace(conditions, cached=(first, *others))
+    start = conditions.text.shape[1] + canvas_tokens
+    return dataclasses.replace(conditions, mask=without_pose(conditions.mask, start))
 
 
 def scale_identity(conditions: Conditions, strength: Float[Array, " B"]) -> Conditions:

@@ -17,6 +17,7 @@ from astra_jax.config import LoraConfig
 from astra_jax.flow.sampler import euler
 from astra_jax.models import lora as lora_lib
 from astra_jax.models.astra import Astra
+from astra_jax.models.conditions import see_pose
 
 CANVAS = (4, 4)  # latents: 2 x 2 tokens
 TEXT, TOKENS, POSE, REFERENCES = 6, 4, 4, 2  # a reference has one token
@@ -202,3 +203,16 @@ def test_a_lora_adapts_the_cache_too(tiny, params, made, random_params):
     for one, same, plain in zip(*keys, strict=True):
         np.testing.assert_allclose(one, same, atol=1e-4)
         assert one.dtype == bool or np.abs(one - plain).max() > 1e-3
+
+
+@pytest.mark.parametrize("scope", ["all", "image"])
+def test_a_cached_pose_can_be_hidden(models, params, inputs, replace, start, scope):
+    conditions = _encode(models[scope], params, inputs)
+    hidden = see_pose(conditions, TOKENS, POSE, jnp.array([True, False]))
+    masks = [np.concatenate([np.asarray(one.mask) for one in c.cached], 1) for c in (conditions, hidden)]
+    gone = masks[0] & ~masks[1]
+    assert gone.tolist() == [[False] * (POSE + REFERENCES), [True] * POSE + [False] * REFERENCES]
+    if scope == "image":  # where no reference has seen it, it is as none
+        none = _encode(models[scope], params, replace(inputs, has_pose=np.array([True, False])))
+        velocities = (_velocity(models[scope], params, start, jnp.full(2, 0.7), c) for c in (hidden, none))
+        np.testing.assert_allclose(*velocities, atol=1e-5)

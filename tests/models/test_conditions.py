@@ -1,13 +1,10 @@
 """Knobs on conditions: a pose that is not seen, an adapter of another strength."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from astra_jax.models.astra import Astra
 from astra_jax.models.conditions import scale_identity, see_pose
 
 CANVAS, TOKENS = (4, 4), 4  # latents; tokens of the canvas, and of the pose
@@ -63,25 +60,3 @@ def test_strength_of_the_adapter(inputs, replace, encode, velocity):
     np.testing.assert_allclose(none, velocity(off), atol=1e-6)
     half, whole = velocity(scaled)[1], velocity(conditions)[1]
     assert min(np.abs(half - whole).max(), np.abs(half - none[1]).max()) > 1e-4
-
-
-def test_a_cached_pose_can_be_hidden(tiny, params, inputs, replace):
-    """Where each picture is cached by itself, a hidden pose is as none."""
-    draw = np.random.default_rng(0).normal
-    made = replace(  # the encoders' outputs, so that they need not be compiled
-        inputs,
-        text_tokens=draw(size=(2, 6, 12)).astype(np.float32),
-        pooled_tokens=draw(size=(2, 10)).astype(np.float32),
-        pose=draw(size=(2, 4, 4, 8)).astype(np.float32),
-        references=draw(size=(2, 2, 2, 2, 8)).astype(np.float32),
-    )
-    params = {"transformer": params["transformer"]}
-    model = Astra(dataclasses.replace(tiny.config, condition_attention="cached", condition_scope="image"))
-    encode, velocity = jax.jit(lambda inputs: model.encode(params, inputs, CANVAS)), jax.jit(model.velocity)
-    x, t, conditions = jax.random.normal(jax.random.key(9), (2, TOKENS, 16)), jnp.full(2, 0.7), encode(made)
-    v = velocity(params, x, t, see_pose(conditions, TOKENS, TOKENS, jnp.array([True, False])))
-    without = velocity(params, x, t, encode(replace(made, has_pose=np.array([True, False]))))
-    np.testing.assert_allclose(v, without, atol=1e-6)
-    whole = velocity(params, x, t, conditions)
-    np.testing.assert_array_equal(v[0], whole[0])
-    assert np.abs(v - whole)[1].max() > 1e-4
