@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from astra_jax.models.blocks import DoubleBlock
-from astra_jax.models.conditions import Conditions
+from astra_jax.models.conditions import AnyArray, Conditions
 from astra_jax.models.context_parallel import join, pad_tokens, separate
 from astra_jax.models.transformer import Shared, Transformer
 
@@ -35,10 +35,10 @@ Streams = tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]]
 class FirstBlockCache:
     """What the last evaluation in full did to the canvas tokens of each picture."""
 
-    first: Float[Array, "B Lx D"]  # what the first block added
-    rest: Float[Array, "B Lx D"]  # what all others added
-    filled: Bool[Array, " B"]  # whether there was one
-    reused: Int[Array, " B"]  # how many evaluations took `rest` from here
+    first: Float[AnyArray, "B Lx D"]  # what the first block added
+    rest: Float[AnyArray, "B Lx D"]  # what all others added
+    filled: Bool[AnyArray, " B"]  # whether there was one
+    reused: Int[AnyArray, " B"]  # how many evaluations took `rest` from here
 
 
 def empty_cache(transformer: Transformer, batch: int, canvas_tokens: int) -> FirstBlockCache:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from jax.sharding import AxisType
 
 from astra_jax.config import LoraConfig
 from astra_jax.flow.sampler import integrate, integrate_with_memory
@@ -19,6 +20,7 @@ from astra_jax.models.first_block_cache import relative_change
 CANVAS, TOKENS = (4, 4), 4
 X = jax.random.normal(jax.random.key(9), (2, TOKENS, 16))
 NEVER, ALWAYS = 0.0, 1e9
+NAMES = ("data", "fsdp", "context", "tensor")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,18 @@ def test_computed_in_full_it_is_the_velocity(tiny, random_params, conditions):
         np.testing.assert_allclose(v, expected, rtol=1e-5, atol=1e-5)
     assert after.filled.all()
     assert not after.reused.any()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_what_is_remembered_keeps_its_dtypes(tiny, params, conditions, dtype):
+    """As a loop asks for; parameters of either width."""
+    model = Astra(dataclasses.replace(tiny.config, dtype=dtype))
+    cache = model.first_block_cache(2, TOKENS)
+    for width in (jnp.float32, dtype):
+        held = jax.tree.map(lambda leaf, width=width: leaf.astype(width), {"transformer": params["transformer"]})
+        v, after = jax.eval_shape(model.reusing_velocity, held, X, at(0.7), conditions, cache, 0.1)
+        assert v.dtype == jnp.float32
+        assert [leaf.dtype for leaf in jax.tree.leaves(after)] == [leaf.dtype for leaf in jax.tree.leaves(cache)]
 
 
 def test_reuses_below_the_threshold_only(tiny, conditions, reusing, velocity):
@@ -153,6 +167,21 @@ def test_a_batch_that_reuses_runs_one_block(tiny, params, conditions, reusing):
         doubles, singles = blocks(some)
         assert doubles == 2
         assert singles >= 2  # Flax's scan traces its body with the first layer once more
+
+
+def test_on_a_mesh_it_is_the_same(tiny, params, conditions, reusing):
+    """Pictures and tokens over devices; the one choice whether to compute is the whole batch's."""
+    mesh = jax.make_mesh((1, 2, 2, 1), NAMES, axis_types=(AxisType.Auto,) * 4, devices=jax.devices()[:4])
+    _, cache = reusing(X, at(0.7), conditions, tiny.first_block_cache(2, TOKENS), NEVER)
+    transformer = {"transformer": params["transformer"]}
+    with jax.set_mesh(mesh):
+        call = jax.jit(tiny.reusing_velocity)
+        for thresholds in ([ALWAYS, NEVER], [ALWAYS, ALWAYS]):
+            arguments = (X, at(0.6), conditions, cache, jnp.array(thresholds))
+            v, after = call(transformer, *arguments)
+            expected, _ = reusing(*arguments)
+            np.testing.assert_allclose(v, expected, rtol=1e-4, atol=1e-4)
+            assert after.reused.tolist() == [x == ALWAYS for x in thresholds]
 
 
 def test_along_a_schedule(tiny, params, conditions):
