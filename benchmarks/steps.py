@@ -32,7 +32,6 @@ from PIL import Image
 
 from astra_jax import cli
 from astra_jax.errors import UserError
-from astra_jax.flow.guidance import classifier_free
 from astra_jax.flow.sampler import initial_noise, integrate_with_memory
 from astra_jax.flow.schedule import schedule, shift_of
 from astra_jax.flow.solvers import evaluations
@@ -50,6 +49,7 @@ BATCH = 4
 HELD_OUT = range(50, 53)  # scenes of the test split that no built-in request is made of
 STEPS = {"euler": (4, 6, 8, 12, 16, 25, 50), "heun": (2, 3, 4, 6, 8, 13), "dpmpp": (4, 6, 8, 12, 16, 25)}
 THRESHOLDS = {"euler": (0.1, 0.15, 0.2, 0.3), "dpmpp": (0.1, 0.2)}  # of the first-block cache, at 25 steps
+MEASURE = -1.0  # a threshold that reuses nothing and yet fills the cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,61 +88,55 @@ def encode(model: Astra, params: Params, inputs: Inputs, canvas: tuple[int, int]
     return model.encode(params, inputs, canvas)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "solver", "guided", "reuses"))
+@functools.partial(jax.jit, static_argnames=("model", "solver", "reuses"))
 def sample(
     model: Astra,
     params: Params,
-    conditions: Conditions,
+    conditions: list[Conditions],
     noise: Float[Array, "B L C"],
     times: Float[Array, " S"],
     cfg_scale: Float[Array, ""],
     threshold: Float[Array, ""],
     solver: str,
-    guided: bool,
     reuses: bool,
-) -> tuple[Float[Array, "B L C"], Float[Array, ""], Float[Array, ""]]:
-    """Final latents, and how many evaluations were reused: by a picture on average, and by all of the batch.
+) -> tuple[Float[Array, "B L C"], Float[Array, ""], Float[Array, ""], Float[Array, " K"]]:
+    """Final latents, and what the first-block cache did.
 
-    `conditions` are of twice the batch where it is `guided`.
+    Args:
+        model, params: of the velocity.
+        conditions: those of the pictures, and for classifier-free guidance also those of pictures without any.
+        noise, times, solver: as `integrate_with_memory` takes them.
+        cfg_scale: of the guidance.
+        threshold: of the cache.
+        reuses: whether there is one.
+
+    Returns the latents; how many velocities were reused, by a picture on average and by all of the batch, per
+    evaluation of the model; and the factor by which more than the first block's residual the rest's changed, the
+    largest of each of the K evaluations: the L of `models/first_block_cache.py`, where the threshold is 0.
     """
 
     def velocity(x: Float[Array, "B L C"], t: Float[Array, " B"], step: Int[Array, ""], memory: Any) -> Any:
         if not reuses:
-            return model.velocity(params, x, t, conditions), memory
-        before, saved = memory
-        v, cache = model.reusing_velocity(params, x, t, conditions, before, threshold, 2 if guided else 1)
-        return v, (cache, saved + jnp.all(cache.reused > before.reused))
+            return combine([model.velocity(params, x, t, one) for one in conditions]), memory
+        caches, saved, factors = memory
+        both = [
+            model.reusing_velocity(params, x, t, one, cache, threshold)
+            for one, cache in zip(conditions, caches, strict=True)
+        ]
+        for (_, after), before in zip(both, caches, strict=True):
+            factor = relative_change(after.rest, before.rest) / relative_change(after.first, before.first)
+            factors = factors.at[step].max(jnp.where(before.filled, factor, 0.0).max())
+            saved = saved + jnp.all(after.reused > before.reused) / len(caches)
+        return combine([v for v, _ in both]), ([cache for _, cache in both], saved, factors)
 
-    cache = model.first_block_cache(len(conditions.text), noise.shape[1])
-    guided_velocity = classifier_free(velocity, cfg_scale) if guided else velocity
-    x, (cache, saved) = integrate_with_memory(guided_velocity, (cache, jnp.int32(0)), noise, times, solver)
-    return x, cache.reused.mean(), saved.astype(jnp.float32)
+    def combine(velocities: list[Float[Array, "B L C"]]) -> Float[Array, "B L C"]:
+        with_conditions, without = velocities[0], velocities[-1]
+        return without + cfg_scale * (with_conditions - without) if len(velocities) > 1 else with_conditions
 
-
-@functools.partial(jax.jit, static_argnames=("model", "guided"))
-def rest_per_first(
-    model: Astra,
-    params: Params,
-    conditions: Conditions,
-    noise: Float[Array, "B L C"],
-    times: Float[Array, " S"],
-    cfg_scale: Float[Array, ""],
-    guided: bool,
-) -> Float[Array, " S-2"]:
-    """By which factor more than the first block's residual the rest's changes from one of Euler's steps to the next.
-
-    The largest of the batch, for each step but the first: the L of `models/first_block_cache.py`.
-    """
-
-    def velocity(x: Float[Array, "B L C"], t: Float[Array, " B"], step: Int[Array, ""], memory: Any) -> Any:
-        before, factors = memory
-        v, cache = model.reusing_velocity(params, x, t, conditions, before, 0.0)
-        factor = relative_change(cache.rest, before.rest) / relative_change(cache.first, before.first)
-        return v, (cache, factors.at[step].set(factor.max()))
-
-    memory = model.first_block_cache(len(conditions.text), noise.shape[1]), jnp.zeros(len(times) - 1)
-    guided_velocity = classifier_free(velocity, cfg_scale) if guided else velocity
-    return integrate_with_memory(guided_velocity, memory, noise, times)[1][1][1:]
+    caches = [model.first_block_cache(*noise.shape[:2]) for _ in conditions]
+    memory = (caches, jnp.float32(0), jnp.zeros(len(times) - 1))
+    x, (caches, saved, factors) = integrate_with_memory(velocity, memory, noise, times, solver)
+    return x, jnp.mean(jnp.stack([cache.reused.mean() for cache in caches])), saved, factors
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
@@ -159,34 +153,31 @@ class Sampler:
         size = (config.sample.height, config.sample.width)
         self.canvas = (size[0] // self.model.downsampling, size[1] // self.model.downsampling)
         tokens = self.canvas[0] * self.canvas[1] // PATCH**2
-        self.mu, self.cfg_scale, self.guided = shift_of(tokens, config.sample.shift), cfg_scale, cfg_scale != 1
+        self.mu, self.cfg_scale = shift_of(tokens, config.sample.shift), cfg_scale
         ready = [pipe.prepare(request) for request in requests]
-        nothing, _ = arrays(prepare(Example("", (), None, size), config, size), config, pipe.tokenizer, 0.0, DROP_ALL)
+        nothing = prepare(Example("", (), None, size), config, size)
+        nothing, _ = arrays(nothing, config, pipe.tokenizer, 0.0, DROP_ALL, slots=0, pose=False)
         self.batches = []
         for start in range(0, len(ready), BATCH):
             chosen = ready[start : start + BATCH]
-            without = [nothing | {"guidance": one.fields["guidance"]} for one in chosen] if self.guided else []
-            inputs = stack([one.fields for one in chosen] + without)
             seeds = jnp.array([one.request.seed for one in chosen], jnp.uint32)
             noise = initial_noise(seeds, 0 * seeds, tokens, self.model.config.transformer.latent_dim)
-            self.batches.append((encode(self.model, self.params, inputs, self.canvas), noise))
-
-    def factors(self, steps: int) -> Float[np.ndarray, " {steps}-1"]:
-        """`rest_per_first`, the largest of all pictures."""
-        times, scale = jnp.asarray(schedule(steps, self.mu)), jnp.float32(self.cfg_scale)
-        return np.max(
-            [rest_per_first(self.model, self.params, *batch, times, scale, self.guided) for batch in self.batches], 0
-        )
+            conditions = [encode(self.model, self.params, stack([one.fields for one in chosen]), self.canvas)]
+            if cfg_scale != 1:
+                without = encode(self.model, self.params, stack([nothing] * len(chosen)), self.canvas)
+                conditions.append(dataclasses.replace(without, guidance=conditions[0].guidance))
+            self.batches.append((conditions, noise))
 
     def run(self, setting: Setting, repeats: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Final latents and pictures of all batches; the row's evaluations, what was reused, milliseconds a picture."""
-        times, results, reuse, spent = jnp.asarray(schedule(setting.steps, self.mu)), [], [], []
+        times = jnp.asarray(schedule(setting.steps, self.mu))
+        results, reuse, factors, spent = [], [], [], []
         for turn in range(1 + repeats):  # the first compiles, and gives the results
             for conditions, noise in self.batches if turn == 0 else self.batches[:1]:
                 start = np.array([time.perf_counter(), time.process_time()])
-                x, reused, saved = sample(
+                x, reused, saved, changed = sample(
                     self.model, self.params, conditions, noise, times, jnp.float32(self.cfg_scale),
-                    jnp.float32(setting.threshold), setting.solver, self.guided, setting.threshold > 0,
+                    jnp.float32(max(setting.threshold, 0)), setting.solver, setting.threshold != 0,
                 )  # fmt: skip
                 x.block_until_ready()
                 if turn:
@@ -195,11 +186,15 @@ class Sampler:
                 else:
                     results.append(x)
                     reuse.append((float(reused), float(saved)))
+                    factors.append(np.asarray(changed)[1:])
         pictures = np.concatenate([decode(self.model, self.params, x, self.canvas) for x in results])
         asked = evaluations(setting.steps, setting.solver)
         reused, saved = np.mean(reuse, 0) / asked
         row = {"evaluations": asked, "reused": round(float(reused), 3), "saved": round(float(saved), 3)}
         row |= dict(zip(("ms", "cpu"), np.median(spent, 0).round(1).tolist(), strict=True)) if spent else {}
+        if setting.threshold == MEASURE:
+            changed = np.max(factors, 0)
+            row |= {"factor": round(float(np.median(changed)), 3), "largest_factor": round(float(changed.max()), 3)}
         return np.concatenate(results), pictures, row
 
 
@@ -240,11 +235,12 @@ def table(sampler: Sampler, reference: int, repeats: int) -> tuple[list[dict[str
             f" {told}",
             flush=True,
         )
-    factors = sampler.factors(25)
+    _, _, row = sampler.run(Setting("euler", 25, MEASURE), 0)
     print(
-        f"the rest's residual changes {np.median(factors):.2f} times as much as the first block's (median of 25 steps),"
-        f" at most {factors.max():.2f} times"
+        f"from step to step of Euler's 25 the rest's residual changes {row['factor']} times as much as the first"
+        f" block's (median), at most {row['largest_factor']} times"
     )
+    rows.append(dataclasses.asdict(Setting("euler", 25)) | row)
     return rows, pictures
 
 

@@ -332,13 +332,10 @@ class Astra:
         conditions: Conditions,
         cache: FirstBlockCache,
         threshold: Float[Array, ""] | Float[Array, " B"] | float,
-        copies: int = 1,
     ) -> tuple[Float[Array, "B L C"], FirstBlockCache]:
         """`velocity`, but where little has changed since the last full one from the first block alone."""
         with self._adapted(params) as variables:
-            return reusing_velocity(
-                self._modules["transformer"], variables, x_t, t, conditions, cache, threshold, copies
-            )
+            return reusing_velocity(self._modules["transformer"], variables, x_t, t, conditions, cache, threshold)
 
     def _transform(self, params: Params, *args: Any, **kwargs: Any) -> Any:
         """A method of the transformer with its LoRA, if it has one."""

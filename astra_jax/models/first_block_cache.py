@@ -6,7 +6,8 @@ evaluation that was computed in full, the change is mean |r - r'| / mean |r'|. W
 other blocks added then is added again, and only the first block and the head are computed.
 
 The decision is each picture's own. Work is saved where a whole batch can do without it; otherwise the pictures that
-reuse are computed and not read, so that no picture depends on the others of its batch.
+reuse are computed and not read, so that no picture depends on the others of its batch. The velocities with and without
+conditions of classifier-free guidance change at other steps than each other: each wants a call and a cache of its own.
 
 How wrong a reused velocity is. Every reuse is at less than `threshold` from an evaluation in full, never from another
 reuse, so errors do not add up unseen. Let what the rest of the model adds change by at most L times the relative change
@@ -61,7 +62,6 @@ def reusing_velocity(
     conditions: Conditions,
     cache: FirstBlockCache,
     threshold: Float[Array, ""] | Float[Array, " B"] | float,
-    copies: int = 1,
 ) -> tuple[Float[Array, "B Lx C"], FirstBlockCache]:
     """The transformer's velocity, or nearly, and the cache for the next evaluation.
 
@@ -71,8 +71,6 @@ def reusing_velocity(
         x_t, t, conditions: as its call takes them.
         cache: of the evaluation before.
         threshold: relative change of the first block's residual below which the rest is reused; at 0 all is computed.
-        copies: how often the pictures stand in the batch, all of them one behind the other, under other conditions: 2
-            with classifier-free guidance. A picture's copies reuse together, or they would take turns and save nothing.
     """
     canvas = x_t.shape[1]
 
@@ -84,8 +82,7 @@ def reusing_velocity(
     after = _double_block(transformer, variables, 0, before, shared, conditions)
     first = (after[0] - before[0])[:, :canvas]
     start = after[0][:, :canvas]
-    near = cache.filled & (relative_change(first, cache.first) < threshold)
-    reuse = jnp.tile(near.reshape(copies, -1).all(0), copies)
+    reuse = cache.filled & (relative_change(first, cache.first) < threshold)
 
     def compute() -> Float[Array, "B Lx D"]:
         def step(streams: Streams, layer: Int[Array, ""]) -> tuple[Streams, None]:

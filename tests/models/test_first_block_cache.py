@@ -127,18 +127,6 @@ def test_pictures_decide_for_themselves(tiny, params, conditions, reusing):
     assert np.abs(reused - computed).max(axis=(1, 2)).min() > 1e-4
 
 
-def test_copies_of_a_picture_reuse_together(tiny, params, conditions, reusing):
-    """As in guidance, where one picture is [0, 2] of the batch and the other [1, 3]."""
-    twice = jax.tree.map(lambda x: jnp.concatenate([x, x], x.ndim - 3 if x.ndim == 4 else 0), conditions)
-    x, t = jnp.concatenate([X, X]), jnp.full(4, 0.7)
-    call = jax.jit(tiny.reusing_velocity, static_argnames="copies")
-    params = {"transformer": params["transformer"]}
-    _, cache = call(params, x, t, twice, tiny.first_block_cache(4, TOKENS), NEVER, copies=2)
-    for thresholds, reused in (([ALWAYS, ALWAYS, NEVER, ALWAYS], [0, 1, 0, 1]), ([ALWAYS] * 4, [1] * 4)):
-        _, after = call(params, x, t - 0.1, twice, cache, jnp.array(thresholds), copies=2)
-        assert after.reused.tolist() == reused
-
-
 def test_a_batch_that_reuses_runs_one_block(tiny, params, conditions, reusing):
     """Blocks tell when they run; those behind the first do so unless all pictures reuse."""
     ran = []
