@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -21,6 +23,7 @@ from astra_jax.models.clip import ClipTextEncoder
 from astra_jax.models.conditions import AnyArray, CachedPictures, Conditions
 from astra_jax.models.dsm import Dsm, place_offsets
 from astra_jax.models.europe import positions, rotary_tables
+from astra_jax.models.first_block_cache import FirstBlockCache, empty_cache, reusing_velocity
 from astra_jax.models.image_encoder import image_encoder
 from astra_jax.models.t5 import T5Encoder
 from astra_jax.models.tiling import decode_tiled
@@ -317,10 +320,33 @@ class Astra:
         """The flow's velocity (noise - picture) at the canvas tokens x_t and times t; a part "lora" is applied."""
         return self._transform(params, x_t, t, conditions)
 
+    def first_block_cache(self, batch: int, canvas_tokens: int) -> FirstBlockCache:
+        """What `reusing_velocity` remembers, before the first evaluation."""
+        return empty_cache(self._modules["transformer"], batch, canvas_tokens)
+
+    def reusing_velocity(
+        self,
+        params: Params,
+        x_t: Float[Array, "B L C"],
+        t: Float[Array, " B"],
+        conditions: Conditions,
+        cache: FirstBlockCache,
+        threshold: Float[Array, ""] | Float[Array, " B"] | float,
+    ) -> tuple[Float[Array, "B L C"], FirstBlockCache]:
+        """`velocity`, but where little has changed since the last full one from the first block alone."""
+        with self._adapted(params) as variables:
+            return reusing_velocity(self._modules["transformer"], variables, x_t, t, conditions, cache, threshold)
+
     def _transform(self, params: Params, *args: Any, **kwargs: Any) -> Any:
         """A method of the transformer with its LoRA, if it has one."""
-        if "lora" not in params:
-            return self._apply(params, "transformer", *args, **kwargs)
-        variables = lora.collections(params["transformer"], params["lora"])
-        with nn.intercept_methods(lora.interceptor(self.config.lora.scale)):
+        with self._adapted(params) as variables:
             return self._modules["transformer"].apply(variables, *args, **kwargs)
+
+    @contextlib.contextmanager
+    def _adapted(self, params: Params) -> Iterator[dict[str, Params]]:
+        """The transformer's variables, and within, its LoRA is applied if it has one."""
+        if "lora" not in params:
+            yield {"params": params["transformer"]}
+            return
+        with nn.intercept_methods(lora.interceptor(self.config.lora.scale)):
+            yield lora.collections(params["transformer"], params["lora"])
