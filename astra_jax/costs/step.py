@@ -13,15 +13,18 @@ from astra_jax.costs.transformer import transformer
 _PATCH = 2  # latents along a side of a token
 
 
-def step_products(config: Config, trained: Iterable[str]) -> list[Product]:
+def step_products(
+    config: Config, trained: Iterable[str], canvas: tuple[int, int] | None = None
+) -> list[Product]:
     """Every product that a step needs for one example, for the objective that the config names.
 
-    `trained` are the paths of the trained parameters. Only what the loss and the wanted gradients need is counted:
+    `trained` are the paths of the trained parameters, `canvas` the picture's height and width in pixels where it is not
+    the config's. Encoders whose outputs the data brings (`data.embeddings`) do not run. Only what the loss and the wanted gradients need is counted:
     nothing twice for recomputation, no gradient of a frozen weight, no norm, activation or optimizer.
     """
     tally = Tally(trained)
     model, data = config.model, config.data
-    canvas, reference = (data.height, data.width), (data.reference_size, data.reference_size)
+    canvas, reference = canvas or (data.height, data.width), (data.reference_size, data.reference_size)
     if config.train.objective == "autoencoder":
         size = (data.crop, data.crop) if data.crop else canvas
         flows = autoencoder.encoder(tally, model.autoencoder, size, 1)
@@ -35,23 +38,25 @@ def step_products(config: Config, trained: Iterable[str]) -> list[Product]:
         tally.products += target.products
         for size, count in ((canvas, 1), (reference, model.max_subjects)):
             trained_latents |= autoencoder.encoder(tally, model.autoencoder, size, count)
-    encoders.t5(tally, model)
-    encoders.clip_text(tally, model)
-    encoders.image_encoder(tally, model)
+    if not data.embeddings:
+        encoders.t5(tally, model)
+        encoders.clip_text(tally, model)
+        encoders.image_encoder(tally, model)
     encoders.dsm(tally, model)
-    canvas_tokens, conditions = token_counts(config)
+    canvas_tokens, conditions = token_counts(config, canvas)
     transformer(tally, model, canvas_tokens, conditions, trained_latents)
     return tally.products
 
 
-def token_counts(config: Config) -> tuple[int, int]:
-    """Tokens of the canvas, and of the pose and all references together."""
+def token_counts(config: Config, canvas: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Tokens of the canvas (of these pixels where it is not the config's), and of the pose and all references."""
     side = config.model.autoencoder.downsampling * _PATCH
-    canvas = (config.data.height // side) * (config.data.width // side)
+    height, width = canvas or (config.data.height, config.data.width)
+    tokens = (height // side) * (width // side)
     reference = (config.data.reference_size // side) ** 2
-    return canvas, canvas + config.model.max_subjects * reference
+    return tokens, tokens + config.model.max_subjects * reference
 
 
-def step_flops(config: Config, trained: Iterable[str]) -> float:
+def step_flops(config: Config, trained: Iterable[str], canvas: tuple[int, int] | None = None) -> float:
     """FLOPs that one example needs in a step, forward and backward (see `step_products`)."""
-    return sum(product.forward + product.backward for product in step_products(config, trained))
+    return sum(product.forward + product.backward for product in step_products(config, trained, canvas))
