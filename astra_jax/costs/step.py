@@ -13,14 +13,13 @@ from astra_jax.costs.transformer import transformer
 _PATCH = 2  # latents along a side of a token
 
 
-def step_products(
-    config: Config, trained: Iterable[str], canvas: tuple[int, int] | None = None
-) -> list[Product]:
+def step_products(config: Config, trained: Iterable[str], canvas: tuple[int, int] | None = None) -> list[Product]:
     """Every product that a step needs for one example, for the objective that the config names.
 
     `trained` are the paths of the trained parameters, `canvas` the picture's height and width in pixels where it is not
-    the config's. Encoders whose outputs the data brings (`data.embeddings`) do not run. Only what the loss and the wanted gradients need is counted:
-    nothing twice for recomputation, no gradient of a frozen weight, no norm, activation or optimizer.
+    the config's. Encoders whose outputs the data brings (`data.embeddings`) do not run. Only what the loss and the
+    wanted gradients need is counted: nothing twice for recomputation, no gradient of a frozen weight, no norm,
+    activation or optimizer.
     """
     tally = Tally(trained)
     model, data = config.model, config.data
