@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 import typing
 from typing import Any
@@ -332,6 +333,10 @@ class TrainConfig:
             raise UserError(f"train.timesteps must be 'uniform' or 'logit_normal', not {self.timesteps!r}")
 
 
+# Rules by which the sampler follows the flow (`flow/solvers.py`).
+SOLVERS = ("euler", "heun", "dpmpp")
+
+
 @dataclasses.dataclass(frozen=True)
 class SampleConfig:
     """Defaults of the sampler."""
@@ -344,8 +349,17 @@ class SampleConfig:
     height: int = 512
     width: int = 512
     shift: str = "resolution"  # of the sampler's times: "resolution" (FLUX.1-dev) or "none" (FLUX.1-schnell)
+    solver: str = "euler"  # "euler" (order 1), "heun" (order 2, two evaluations a step) or "dpmpp" (order 2, one)
+    # First-block cache: below which relative change of the first block's residual a step reuses the rest of the
+    # model's from the step before; 0: never.
+    cache_threshold: float = 0.0
 
     def __post_init__(self):
+        if self.solver not in SOLVERS:
+            names = ", ".join(map(repr, SOLVERS))
+            raise UserError(f"sample.solver must be one of {names}, not {self.solver!r}")
+        if not 0 <= self.cache_threshold < math.inf:
+            raise UserError(f"sample.cache_threshold must be 0 (off) or more, not {self.cache_threshold}")
         if self.shift not in ("resolution", "none"):
             raise UserError(f"sample.shift must be 'resolution' or 'none', not {self.shift!r}")
 

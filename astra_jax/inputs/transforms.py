@@ -97,16 +97,30 @@ def skeletons(example: Example, canvas: tuple[int, int]) -> UInt8[np.ndarray, "H
 
 
 def arrays(
-    prepared: Prepared, config: Config, tokenizer: TextTokenizer | None, guidance: float, dropout: Dropout = KEEP_ALL
-) -> tuple[dict[str, np.ndarray], bool]:
+    prepared: Prepared, config: Config, tokenizer: TextTokenizer | None, guidance: float, dropout: Dropout = KEEP_ALL,
+    slots: int | None = None, pose: bool = True,
+) -> tuple[dict[str, np.ndarray], bool]:  # fmt: skip
     """One example's fields of `Inputs`, without the batch axis, and whether the prompt was too long and was cut.
 
-    An example with embeddings needs no tokenizer. Raises `UserError` for more subjects than `model.max_subjects` and
-    for phrases that cannot be placed.
+    Args:
+        prepared: the example; one with embeddings needs no tokenizer.
+        config: its `model` and sizes.
+        tokenizer: of both text encoders.
+        guidance: value of the model's guidance input.
+        dropout: what the example loses.
+        slots: for subjects, as many as the batch's examples have at most; `model.max_subjects` where not given.
+        pose: False leaves the pose's fields out, for a batch in which nobody has one.
+
+    Raises `UserError` for more subjects than `model.max_subjects` and for phrases that cannot be placed, ValueError for
+    a pose or subjects that would have to be left out.
     """
-    slots, subjects = config.model.max_subjects, len(prepared.phrases)
-    if subjects > slots:
-        raise UserError(f"{subjects} subjects are more than the {slots} of config.model.max_subjects: leave some out")
+    most, subjects = config.model.max_subjects, len(prepared.phrases)
+    if subjects > most:
+        raise UserError(f"{subjects} subjects are more than the {most} of config.model.max_subjects: leave some out")
+    slots = most if slots is None else slots
+    has_pose = prepared.has_pose and not dropout.pose
+    if subjects > slots or (has_pose and not pose):
+        raise ValueError(f"the example has {subjects} subjects for {slots} slots, and {has_pose=} with {pose=}")
     named = np.array([bool(phrase) for phrase in prepared.phrases] + [False] * (slots - subjects), bool)
     if prepared.embeddings is not None:
         words, truncated = _embedded_words(prepared.embeddings, slots, bool(dropout.text)), False
@@ -114,18 +128,18 @@ def arrays(
         words, truncated = _tokens(prepared, named, config, tokenizer, bool(dropout.text))
     else:
         raise ValueError("an example without embeddings needs a tokenizer")
-    has_pose = prepared.has_pose and not dropout.pose
     present = np.arange(slots) < subjects
     fields = {
         **words,
         "guidance": np.float32(guidance),
-        "pose": prepared.pose if has_pose else np.zeros_like(prepared.pose),
-        "has_pose": np.bool_(has_pose),
         "references": _pad(prepared.references, slots),
         "has_reference": present & (not dropout.references),
         "portraits": _pad(prepared.portraits, slots),
         "has_identity": named & (not dropout.text and not dropout.identity),
     }
+    if pose:
+        fields["pose"] = prepared.pose if has_pose else np.zeros_like(prepared.pose)
+        fields["has_pose"] = np.bool_(has_pose)
     return fields, truncated
 
 
@@ -169,7 +183,9 @@ def _embedded_words(words: Embeddings, slots: int, dropped: bool) -> dict[str, n
 
 
 def stack(examples: Sequence[dict[str, np.ndarray]]) -> Inputs:
-    """`Inputs` of B examples from the fields of each."""
+    """`Inputs` of B examples from the fields of each; raises ValueError unless all have the same ones."""
+    if any(example.keys() != examples[0].keys() for example in examples):
+        raise ValueError("examples with and without the fields of a pose cannot be one batch")
     return Inputs(**{name: np.stack([example[name] for example in examples]) for name in examples[0]})
 
 

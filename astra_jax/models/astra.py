@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
@@ -36,19 +38,22 @@ class Inputs:
 
     A uint8 array holds pictures; a float array in its place holds their latent moments (mean | log-variance), made
     beforehand. In place of ids and of portraits, float arrays hold what the frozen encoders make of them.
+
+    A condition that some pictures of the batch lack is masked for these and costs them its tokens. What no picture has
+    costs nothing: `pose` and `has_pose` are None without any pose, and N is 0 without any subject.
     """
 
     text_tokens: Int[AnyArray, "B Lt"] | Float[AnyArray, "B Lt Ct"]  # T5 ids of the prompt
     pooled_tokens: Int[AnyArray, "B Lk"] | Float[AnyArray, "B Cp"]  # CLIP ids of the prompt
     guidance: Float[AnyArray, " B"]
-    pose: Pictures  # the skeleton picture on the canvas
-    has_pose: Bool[AnyArray, " B"]
     references: Pictures  # [B N ...] photos of the subjects, white-padded squares
     has_reference: Bool[AnyArray, "B N"]
     portraits: UInt8[AnyArray, "B N S S 3"] | Float[AnyArray, "B N T C"]  # the same photos at the image encoder's size
     phrase_tokens: Int[AnyArray, "B N Lp"] | Float[AnyArray, "B N Lp Ct"]  # T5 ids of each subject's words
     placement: Int[AnyArray, "B N Lp"]  # where they stand in text_tokens; -1: padding
     has_identity: Bool[AnyArray, "B N"]
+    pose: Pictures | None = None  # the skeleton picture on the canvas
+    has_pose: Bool[AnyArray, " B"] | None = None
 
 
 @flax.struct.dataclass
@@ -68,6 +73,19 @@ def unpatchify(tokens: Float[Array, "*B L P"], height: int, width: int) -> Float
     """The inverse of `patchify`; `height` and `width` count latents."""
     rows, columns = height // PATCH, width // PATCH
     return rearrange(tokens, "... (h w) (c p q) -> ... (h p) (w q) c", h=rows, w=columns, p=PATCH, q=PATCH)
+
+
+def _grid(latents: Float[Array, "*B h w C"]) -> tuple[int, int]:
+    """Rows and columns of the tokens of latents."""
+    return latents.shape[-3] // PATCH, latents.shape[-2] // PATCH
+
+
+class _Pictures(NamedTuple):
+    """Condition pictures of one size: n of each example."""
+
+    tokens: Float[Array, "B n L C"]
+    exist: Bool[Array, "B n"]
+    ids: Float[np.ndarray, "n*L 3"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,33 +190,52 @@ class Astra:
             rng: draws the condition pictures' latents from their distribution; their means without it.
         """
         config = self.config
-        pose_rng, reference_rng = (None, None) if rng is None else jax.random.split(rng)
-        pose = self.latents(params, inputs.pose, pose_rng)
-        references = self.latents(params, inputs.references, reference_rng)
-        batch, subjects = inputs.has_reference.shape
-
-        grids = [(side[-3] // PATCH, side[-2] // PATCH) for side in (pose.shape, references.shape)]
-        reference_tokens = grids[1][0] * grids[1][1]
-        canvas_grid = (canvas[0] // PATCH, canvas[1] // PATCH)
-        ids = positions(config.text_length, canvas_grid, grids[0], [grids[1]] * subjects, config.positions)
-        ids = jnp.broadcast_to(ids, (batch, *ids.shape))
-        cos, sin = rotary_tables(ids, config.transformer.axes_dim, config.transformer.theta)
-        always = jnp.ones((batch, config.text_length + canvas_grid[0] * canvas_grid[1]), bool)
-        has_pose = jnp.repeat(inputs.has_pose[:, None], grids[0][0] * grids[0][1], 1)
-        mask = jnp.concatenate([always, has_pose, jnp.repeat(inputs.has_reference, reference_tokens, 1)], 1)
-
+        batch = inputs.has_reference.shape[0]
+        ids, pictures = self._condition_pictures(params, inputs, canvas, rng)
+        always = jnp.ones((batch, len(ids)), bool)
+        exist = [jnp.repeat(one.exist, one.tokens.shape[2], 1) for one in pictures]
+        images = [rearrange(one.tokens, "b n l c -> b (n l) c") for one in pictures]
+        ids = np.concatenate([ids, *(one.ids for one in pictures)])
+        cos, sin = rotary_tables(
+            jnp.broadcast_to(ids, (batch, *ids.shape)), config.transformer.axes_dim, config.transformer.theta
+        )
         offsets, place = self._identity(params, inputs)
         return Conditions(
             text=self.text_features(params, inputs.text_tokens),
             pooled=self.pooled_features(params, inputs.pooled_tokens),
             guidance=inputs.guidance,
-            images=jnp.concatenate([patchify(pose), rearrange(patchify(references), "b n l c -> b (n l) c")], axis=1),
+            images=jnp.concatenate(images or [jnp.zeros((batch, 0, config.transformer.latent_dim))], 1),
             cos=cos,
             sin=sin,
-            mask=mask,
+            mask=jnp.concatenate([always, *exist], 1),
             offsets=offsets,
             place=place,
         )
+
+    def _condition_pictures(
+        self, params: Params, inputs: Inputs, canvas: tuple[int, int], rng: PRNGKeyArray | None
+    ) -> tuple[Float[np.ndarray, "L 3"], list[_Pictures]]:
+        """Positions of text and canvas; the pose and the references, as far as the batch has them.
+
+        What a batch lacks moves nothing: references keep the positions that they have beside a pose.
+        """
+        pose_rng, reference_rng = (None, None) if rng is None else jax.random.split(rng)
+        pose = None if inputs.pose is None else self.latents(params, inputs.pose, pose_rng)
+        count = inputs.has_reference.shape[1]
+        references = self.latents(params, inputs.references, reference_rng) if count else None
+        canvas_grid = (canvas[0] // PATCH, canvas[1] // PATCH)
+        pose_grid = canvas_grid if pose is None else _grid(pose)
+        reference_grids = [] if references is None else [_grid(references)] * count
+        length = self.config.text_length
+        ids = positions(length, canvas_grid, pose_grid, reference_grids, self.config.positions)
+        start = length + math.prod(canvas_grid)
+        shared, pose_ids, reference_ids = np.split(ids, [start, start + math.prod(pose_grid)])
+        pictures = []
+        if pose is not None and inputs.has_pose is not None:
+            pictures.append(_Pictures(patchify(pose[:, None]), jnp.asarray(inputs.has_pose)[:, None], pose_ids))
+        if references is not None:
+            pictures.append(_Pictures(patchify(references), jnp.asarray(inputs.has_reference), reference_ids))
+        return shared, pictures
 
     def text_features(
         self, params: Params, ids: Int[AnyArray, "*B L"] | Float[AnyArray, "*B L Ct"]
@@ -232,10 +269,13 @@ class Astra:
         return features.reshape(*portraits.shape[:-3], *features.shape[1:])
 
     def _identity(self, params: Params, inputs: Inputs) -> tuple[Float[Array, "K B S D"], Float[Array, "B S Lt"]]:
-        """Identity offsets and their places; without a part "dsm" there are none, S = 0, and no encoder runs."""
+        """Identity offsets and their places.
+
+        Without subjects or without a part "dsm" there are none, S = 0, and no encoder runs.
+        """
         config = self.config
         batch, subjects = inputs.has_identity.shape
-        if "dsm" not in params:
+        if "dsm" not in params or not subjects:
             none = jnp.zeros((config.transformer.double_blocks, batch, 0, config.transformer.width))
             return none, jnp.zeros((batch, 0, config.text_length))
         phrases = self.text_features(params, inputs.phrase_tokens)

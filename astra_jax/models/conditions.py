@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import flax.struct
@@ -33,3 +34,20 @@ class Conditions:
     mask: Bool[AnyArray, "B L"]  # which tokens exist
     offsets: Float[AnyArray, "K B S Dm"]  # of the text stream's modulation vector
     place: Float[AnyArray, "B S Lt"]  # one-hot: the text token each offset belongs to; a zero row: none
+
+
+def see_pose(conditions: Conditions, canvas_tokens: int, pose_tokens: int, seen: Bool[Array, " B"]) -> Conditions:
+    """Conditions in which the pose tokens of the pictures that are not `seen` do not exist.
+
+    No query attends to them, as if the picture had no pose; shapes stay, so one program serves any part of the schedule
+    (`flow.schedule.within` gives `seen`). With all seen the mask is what it was.
+    """
+    start = conditions.text.shape[1] + canvas_tokens
+    place = np.arange(conditions.mask.shape[1])
+    pose = (start <= place) & (place < start + pose_tokens)
+    return dataclasses.replace(conditions, mask=conditions.mask & (seen[:, None] | ~pose))
+
+
+def scale_identity(conditions: Conditions, strength: Float[Array, " B"]) -> Conditions:
+    """Conditions with each picture's identity offsets `strength` times as large: 1 leaves them, 0 is no adapter."""
+    return dataclasses.replace(conditions, offsets=conditions.offsets * strength[:, None, None])

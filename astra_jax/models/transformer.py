@@ -9,7 +9,7 @@ On a mesh with a context axis the tokens of each stream are padded to a length t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -18,14 +18,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from astra_jax.config import TransformerConfig
+from astra_jax.models.blocks import ZEROS, DoubleBlock, SingleBlock, modulate
 from astra_jax.models.conditions import Conditions
-from astra_jax.models.context_parallel import attend_on_mesh, join, pad_tokens, rejoin, separate
-from astra_jax.models.europe import apply_rotary
-from astra_jax.models.sharding import block_border, constrain
-
-# Modulation and output start at zero: every block starts as the identity and opens as it learns (adaLN-Zero, DiT,
-# arXiv 2212.09748).
-ZEROS: dict[str, Any] = {"kernel_init": nn.initializers.zeros}
+from astra_jax.models.context_parallel import join, pad_tokens, rejoin, separate
+from astra_jax.models.sharding import block_border
 
 REMAT_POLICIES = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
@@ -43,32 +39,6 @@ def timestep_embedding(t: Float[Array, " B"], width: int = 256) -> Float[Array, 
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1)
 
 
-def layer_norm(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
-    """Layer norm without learned scale and shift, eps 1e-6, computed in float32."""
-    wide = x.astype(jnp.float32)
-    wide = wide - wide.mean(-1, keepdims=True)
-    return (wide * jax.lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + 1e-6)).astype(x.dtype)
-
-
-def modulate(
-    x: Float[Array, "B L D"], shift: Float[Array, "B #L D"], scale: Float[Array, "B #L D"]
-) -> Float[Array, "B L D"]:
-    """Adaptive layer norm: (1 + scale) LN(x) + shift (DiT, arXiv 2212.09748)."""
-    return (1 + scale) * layer_norm(x) + shift
-
-
-class RMSNorm(nn.Module):
-    """Root-mean-square norm of every head of queries or keys, learned scale, eps 1e-6, float32 inside."""
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B L H D"]) -> Float[Array, "B L H D"]:
-        """Normalises the last axis."""
-        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
-        wide = x.astype(jnp.float32)
-        wide = wide * jax.lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + 1e-6)
-        return (wide * scale).astype(x.dtype)
-
-
 class Embedder(nn.Module):
     """Two-layer MLP with SiLU that brings a vector of any width to the model's."""
 
@@ -82,117 +52,6 @@ class Embedder(nn.Module):
         return nn.Dense(self.width, dtype=self.dtype, name="out_layer")(nn.silu(x))
 
 
-class QueryKeyValue(nn.Module):
-    """Splits a fused projection (3, heads, head width) and norms queries and keys."""
-
-    heads: int
-
-    @nn.compact
-    def __call__(self, qkv: Float[Array, "B L C"]) -> tuple[Float[Array, "B L H D"], ...]:
-        """Returns queries, keys, values."""
-        batch, length, _ = qkv.shape
-        fused = constrain(qkv.reshape(batch, length, 3, self.heads, -1), "batch", "tokens", None, "heads", None)
-        q, k, v = jnp.moveaxis(fused, 2, 0)
-        return RMSNorm(name="query_norm")(q), RMSNorm(name="key_norm")(k), v
-
-
-def token_modulation(
-    modulation: nn.Dense, y: Float[Array, "B D"], offsets: Float[Array, "B S D"], place: Float[Array, "B S Lt"]
-) -> Float[Array, "B Lt M"]:
-    """Modulation of every text token: Linear(silu(y)), but Linear(silu(y + offset)) where an offset is placed.
-
-    This is text-stream modulation (XVerse, arXiv 2506.21416). The linear map is applied to the S offset tokens alone
-    and then scattered, which costs S rows in place of Lt. Base and offset rows share one product, so a zero offset
-    gives the base row to the last bit.
-    """
-    rows = jnp.concatenate([y[:, None], y[:, None] + offsets.astype(y.dtype)], 1)
-    rows = modulation(nn.silu(rows))
-    base, shifted = rows[:, :1], rows[:, 1:]
-    scattered = jnp.einsum("BSM,BST->BTM", shifted, place.astype(shifted.dtype))
-    return jnp.where(place.any(1)[:, :, None], scattered, base)
-
-
-class DoubleBlock(nn.Module):
-    """One MM-DiT block with separate weights for the image and the text stream and joint attention."""
-
-    config: TransformerConfig
-    dtype: Any
-    attention: str
-
-    @nn.compact
-    def __call__(
-        self,
-        streams: tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]],
-        offsets: Float[Array, "B S D"],
-        y: Float[Array, "B D"],
-        cos: Float[Array, "B L P"],
-        sin: Float[Array, "B L P"],
-        mask: Bool[Array, "B L"],
-        place: Float[Array, "B S Lt"],
-    ) -> tuple[tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]], None]:
-        """Returns the updated streams (and nothing, for `nn.scan`)."""
-        config, images, text = self.config, *streams
-        length = text.shape[1]
-
-        def dense(width: int, name: str, **options: Any) -> nn.Dense:
-            return nn.Dense(width, dtype=self.dtype, name=name, **options)
-
-        image_modulation = dense(6 * config.width, "img_mod", **ZEROS)(nn.silu(y))[:, None]
-        text_modulation = token_modulation(dense(6 * config.width, "txt_mod", **ZEROS), y, offsets, place)
-        shift_i, scale_i, gate_i, mlp_shift_i, mlp_scale_i, mlp_gate_i = jnp.split(image_modulation, 6, -1)
-        shift_t, scale_t, gate_t, mlp_shift_t, mlp_scale_t, mlp_gate_t = jnp.split(text_modulation, 6, -1)
-
-        qkv_i = dense(3 * config.width, "img_qkv")(modulate(images, shift_i, scale_i))
-        qkv_t = dense(3 * config.width, "txt_qkv")(modulate(text, shift_t, scale_t))
-        q_i, k_i, v_i = QueryKeyValue(config.heads, name="img_norm")(qkv_i)
-        q_t, k_t, v_t = QueryKeyValue(config.heads, name="txt_norm")(qkv_t)
-        q, k = apply_rotary(join(q_t, q_i), cos, sin), apply_rotary(join(k_t, k_i), cos, sin)
-        attended = separate(attend_on_mesh(q, k, join(v_t, v_i), mask, self.attention), length)
-        attended_t, attended_i = (x.reshape(*x.shape[:2], config.width) for x in attended)
-
-        text = text + gate_t * dense(config.width, "txt_proj")(attended_t)
-        images = images + gate_i * dense(config.width, "img_proj")(attended_i)
-        hidden = int(config.width * config.mlp_ratio)
-
-        def mlp(x: Float[Array, "B N D"], stream: str) -> Float[Array, "B N D"]:
-            x = nn.gelu(dense(hidden, f"{stream}_mlp_in")(x), approximate=True)
-            return dense(config.width, f"{stream}_mlp_out")(x)
-
-        text = text + mlp_gate_t * mlp(modulate(text, mlp_shift_t, mlp_scale_t), "txt")
-        images = images + mlp_gate_i * mlp(modulate(images, mlp_shift_i, mlp_scale_i), "img")
-        return (block_border(images), block_border(text)), None
-
-
-class SingleBlock(nn.Module):
-    """One block over the joined sequence, attention and MLP side by side."""
-
-    config: TransformerConfig
-    dtype: Any
-    attention: str
-
-    @nn.compact
-    def __call__(
-        self,
-        x: Float[Array, "B L D"],
-        _: None,
-        y: Float[Array, "B D"],
-        cos: Float[Array, "B L P"],
-        sin: Float[Array, "B L P"],
-        mask: Bool[Array, "B L"],
-    ) -> tuple[Float[Array, "B L D"], None]:
-        """Returns the updated sequence (and nothing, for `nn.scan`)."""
-        config = self.config
-        modulation = nn.Dense(3 * config.width, dtype=self.dtype, name="modulation", **ZEROS)(nn.silu(y))[:, None]
-        shift, scale, gate = jnp.split(modulation, 3, -1)
-        hidden = int(config.width * config.mlp_ratio)
-        fused = nn.Dense(3 * config.width + hidden, dtype=self.dtype, name="linear1")(modulate(x, shift, scale))
-        q, k, v = QueryKeyValue(config.heads, name="norm")(fused[..., : 3 * config.width])
-        attended = attend_on_mesh(apply_rotary(q, cos, sin), apply_rotary(k, cos, sin), v, mask, self.attention)
-        attended = attended.reshape(*attended.shape[:2], config.width)
-        both = jnp.concatenate([attended, nn.gelu(fused[..., 3 * config.width :], approximate=True)], -1)
-        return block_border(x + gate * nn.Dense(config.width, dtype=self.dtype, name="linear2")(both)), None
-
-
 def _stack(block: type[nn.Module], layers: int, config: TransformerConfig, in_axes: Any) -> type[nn.Module]:
     """`layers` blocks as one scan over stacked weights, each recomputed in the backward pass as the config says."""
     if config.remat != "none":
@@ -201,14 +60,43 @@ def _stack(block: type[nn.Module], layers: int, config: TransformerConfig, in_ax
     return nn.scan(block, variable_axes={True: 0}, split_rngs={"params": True}, in_axes=in_axes, length=layers)
 
 
+class Shared(NamedTuple):
+    """What every block is told besides the tokens: the modulation vector, and of each token of the joined sequence its
+    rotary angles and whether it exists."""
+
+    y: Float[Array, "B D"]
+    cos: Float[Array, "B L P"]
+    sin: Float[Array, "B L P"]
+    mask: Bool[Array, "B L"]
+
+
 class Transformer(nn.Module):
-    """Predicts the velocity of the canvas tokens; sizes come from the config alone."""
+    """Predicts the velocity of the canvas tokens; sizes come from the config alone.
+
+    A call is `head(singles(doubles(embed)))`; each of them is a method of its own, for whoever needs what lies between.
+    """
 
     config: TransformerConfig
     dtype: Any = jnp.float32
     attention: str = "auto"  # the backend
 
-    @nn.compact
+    def setup(self) -> None:
+        """Embedders, blocks and the velocity's head."""
+        config = self.config
+        self.time_in = Embedder(config.width, self.dtype)
+        if config.guidance_embed:
+            self.guidance_in = Embedder(config.width, self.dtype)
+        self.vector_in = Embedder(config.width, self.dtype)
+        self.img_in = nn.Dense(config.width, dtype=self.dtype)
+        self.txt_in = nn.Dense(config.width, dtype=self.dtype)
+        options = (config, self.dtype, self.attention)
+        doubles = _stack(DoubleBlock, config.double_blocks, config, (0, *[nn.broadcast] * 5))
+        self.double_blocks = doubles(*options)
+        singles = _stack(SingleBlock, config.single_blocks, config, (nn.broadcast,) * 5)
+        self.single_blocks = singles(*options)
+        self.final_mod = nn.Dense(2 * config.width, dtype=self.dtype, **ZEROS)
+        self.final_linear = nn.Dense(config.latent_dim, dtype=self.dtype, **ZEROS)
+
     def __call__(
         self, x_t: Float[Array, "B Lx C"], t: Float[Array, " B"], conditions: Conditions
     ) -> Float[Array, "B Lx C"]:
@@ -219,31 +107,44 @@ class Transformer(nn.Module):
             t: time of each example, 1 is noise and 0 the picture.
             conditions: everything else.
         """
-        config = self.config
+        shared = self.shared(t, conditions)
+        images, text = self.doubles(self.embed(x_t, conditions), shared, conditions)
+        x = self.singles(join(text, images), shared)
+        return self.head(separate(x, text.shape[1])[1][:, : x_t.shape[1]], shared.y)
 
-        def dense(width: int, name: str, **options: Any) -> nn.Dense:
-            return nn.Dense(width, dtype=self.dtype, name=name, **options)
+    def vector(
+        self, t: Float[Array, " B"], guidance: Float[Array, " B"], pooled: Float[Array, "B Cp"]
+    ) -> Float[Array, "B D"]:
+        """The vector that modulates all tokens, from time, guidance input and pooled text."""
+        y = self.time_in(timestep_embedding(t))
+        if self.config.guidance_embed:
+            y = y + self.guidance_in(timestep_embedding(guidance))
+        return y + self.vector_in(pooled)
 
-        y = Embedder(config.width, self.dtype, name="time_in")(timestep_embedding(t))
-        if config.guidance_embed:
-            y = y + Embedder(config.width, self.dtype, name="guidance_in")(timestep_embedding(conditions.guidance))
-        y = y + Embedder(config.width, self.dtype, name="vector_in")(conditions.pooled)
+    def shared(self, t: Float[Array, " B"], conditions: Conditions) -> Shared:
+        """What the blocks share, laid out like the joined sequence; the mask says that padding does not exist."""
+        length = conditions.text.shape[1]
+        tokens = (rejoin(x, length) for x in (conditions.cos, conditions.sin, conditions.mask))
+        return Shared(self.vector(t, conditions.guidance, conditions.pooled), *tokens)
 
-        canvas, length = x_t.shape[1], conditions.text.shape[1]
+    def embed(
+        self, x_t: Float[Array, "B Lx C"], conditions: Conditions
+    ) -> tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]]:
+        """The image and the text stream before the first block."""
         images = pad_tokens(jnp.concatenate([x_t, conditions.images.astype(x_t.dtype)], 1))
-        images = block_border(dense(config.width, "img_in")(images))
-        text = block_border(dense(config.width, "txt_in")(pad_tokens(conditions.text)))
-        # What is told of each token lies like the joined sequence; its mask says that padding does not exist.
-        shared = (y, *(rejoin(x, length) for x in (conditions.cos, conditions.sin, conditions.mask)))
+        return block_border(self.img_in(images)), block_border(self.txt_in(pad_tokens(conditions.text)))
 
-        doubles = _stack(DoubleBlock, config.double_blocks, config, (0, *[nn.broadcast] * 5))
-        streams, _ = doubles(config, self.dtype, self.attention, name="double_blocks")(
-            (images, text), conditions.offsets, *shared, pad_tokens(conditions.place, 2)
-        )
-        images, text = streams
-        singles = _stack(SingleBlock, config.single_blocks, config, (nn.broadcast,) * 5)
-        x, _ = singles(config, self.dtype, self.attention, name="single_blocks")(join(text, images), None, *shared)
+    def doubles(
+        self, streams: tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]], shared: Shared, conditions: Conditions
+    ) -> tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]]:
+        """The streams after the double blocks."""
+        return self.double_blocks(streams, conditions.offsets, *shared, pad_tokens(conditions.place, 2))[0]
 
-        x = separate(x, text.shape[1])[1][:, :canvas]
-        shift, scale = jnp.split(dense(2 * config.width, "final_mod", **ZEROS)(nn.silu(y))[:, None], 2, -1)
-        return dense(config.latent_dim, "final_linear", **ZEROS)(modulate(x, shift, scale)).astype(jnp.float32)
+    def singles(self, x: Float[Array, "B L D"], shared: Shared) -> Float[Array, "B L D"]:
+        """The joined sequence [text | images] after the single blocks."""
+        return self.single_blocks(x, None, *shared)[0]
+
+    def head(self, x: Float[Array, "B Lx D"], y: Float[Array, "B D"]) -> Float[Array, "B Lx C"]:
+        """Velocity of the canvas tokens behind the last block, float32."""
+        shift, scale = jnp.split(self.final_mod(nn.silu(y))[:, None], 2, -1)
+        return self.final_linear(modulate(x, shift, scale)).astype(jnp.float32)

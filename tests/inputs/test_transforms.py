@@ -174,6 +174,34 @@ def test_moments_pass_through(config, tokenizer):
     assert not fields["pose"].any()
 
 
+def test_what_a_batch_lacks_is_left_out(config, source, tokenizer):
+    full, _ = arrays(prepare(source[4], config), config, tokenizer, 1.0)
+    fields, _ = arrays(prepare(source[4], config), config, tokenizer, 1.0, Dropout(pose=True), slots=2, pose=False)
+    assert full.keys() - fields.keys() == {"pose", "has_pose"}
+    per_subject = {"references", "has_reference", "portraits", "phrase_tokens", "placement", "has_identity"}
+    for name, value in fields.items():
+        np.testing.assert_array_equal(value, full[name][:2] if name in per_subject else full[name])
+    inputs = stack([fields, fields])
+    assert inputs.pose is None
+    assert inputs.has_pose is None
+    assert inputs.references.shape == (2, 2, 32, 32, 3)
+    nobody = prepare(Example("a hill", (), None, (64, 64)), config)
+    inputs = stack([arrays(nobody, config, tokenizer, 1.0, slots=0, pose=False)[0]])
+    assert inputs.references.shape == (1, 0, 32, 32, 3)
+    assert inputs.placement.shape == (1, 0, 12)
+
+
+def test_nothing_that_is_there_is_left_out(config, source, tokenizer):
+    prepared = prepare(source[4], config)  # two people and their pose
+    with pytest.raises(ValueError, match="2 subjects for 1 slots"):
+        arrays(prepared, config, tokenizer, 1.0, slots=1)
+    with pytest.raises(ValueError, match="has_pose=True with pose=False"):
+        arrays(prepared, config, tokenizer, 1.0, pose=False)
+    both = [arrays(prepared, config, tokenizer, 1.0, Dropout(pose=True), pose=pose)[0] for pose in (True, False)]
+    with pytest.raises(ValueError, match="cannot be one batch"):
+        stack(both)
+
+
 def test_too_many_subjects(config, source, tokenizer, change):
     two = change(config, model={"max_subjects": 2})
     with pytest.raises(UserError, match="3 subjects are more than the 2 of config.model.max_subjects"):

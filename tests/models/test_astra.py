@@ -107,6 +107,51 @@ def test_what_is_switched_off_is_not_read(tiny, params, inputs, replace, switch,
                              run(tiny, params, inputs))).max() > 1e-4  # fmt: skip
 
 
+def first_slots(replace, inputs, count):
+    names = ("references", "has_reference", "portraits", "phrase_tokens", "placement", "has_identity")
+    return replace(inputs, **{name: getattr(inputs, name)[:, :count] for name in names})
+
+
+def without_pose(replace, inputs):
+    return replace(inputs, pose=None, has_pose=None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "pose", "slots"), [("europe", True, 1), ("europe", False, 0), ("unope", False, 2)], ids=str
+)
+def test_what_a_batch_lacks_has_no_tokens_and_changes_nothing(tiny, params, inputs, replace, mode, pose, slots):
+    model = dataclasses.replace(tiny, config=dataclasses.replace(tiny.config, positions=mode))
+    present = np.arange(2) < slots
+    masked = replace(
+        inputs,
+        has_pose=inputs.has_pose & pose,
+        has_reference=inputs.has_reference & present,
+        has_identity=inputs.has_identity & present,
+    )
+    absent = first_slots(replace, inputs, slots)
+    absent = absent if pose else without_pose(replace, absent)
+    conditions = _encode(model, params, absent)
+    assert conditions.images.shape == (2, 4 * pose + slots, 16)
+    assert conditions.mask.shape == conditions.cos.shape[:2] == (2, 6 + 4 + 4 * pose + slots)
+    assert conditions.offsets.shape == (2, 2, 2 * slots, 16)
+    np.testing.assert_allclose(run(model, params, absent), run(model, params, masked), atol=1e-5)
+    assert np.abs(np.asarray(run(model, params, absent) - run(model, params, inputs))).max() > 1e-3
+
+
+def test_gradients_without_conditions(tiny, params, inputs, replace):
+    """A batch that lacks every condition can be trained on: the encoders of what is absent do not run."""
+    nothing = without_pose(replace, first_slots(replace, inputs, 0))
+
+    @jax.jit
+    def gradient(params):
+        return jax.grad(lambda p: jnp.square(run(tiny, p, nothing)).mean())(params)
+
+    gradients = gradient(params)
+    assert np.abs(gradients["transformer"]["double_blocks"]["txt_mod"]["kernel"]).max() > 1e-4
+    for part in ("dsm", "clip_vision", "autoencoder"):
+        assert not any(leaf.any() for leaf in jax.tree.leaves(gradients[part]))
+
+
 def test_untrained_adapter_leaves_the_model_as_it_is(tiny, params, inputs, replace):
     zero = {name: np.zeros_like(value) for name, value in params["dsm"]["shared"]["out_norm"].items()}
     blocks = {name: np.zeros_like(value) for name, value in params["dsm"]["blocks"]["out_norm"].items()}

@@ -8,9 +8,10 @@ import pytest
 from flax import linen as nn
 
 from astra_jax.config import TransformerConfig
+from astra_jax.models.blocks import layer_norm, modulate, token_modulation
 from astra_jax.models.conditions import Conditions
 from astra_jax.models.europe import positions, rotary_tables
-from astra_jax.models.transformer import Transformer, layer_norm, modulate, timestep_embedding, token_modulation
+from astra_jax.models.transformer import Transformer, timestep_embedding
 
 CONFIG = TransformerConfig(
     width=16,
