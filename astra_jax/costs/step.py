@@ -13,15 +13,17 @@ from astra_jax.costs.transformer import transformer
 _PATCH = 2  # latents along a side of a token
 
 
-def step_products(config: Config, trained: Iterable[str]) -> list[Product]:
+def step_products(config: Config, trained: Iterable[str], canvas: tuple[int, int] | None = None) -> list[Product]:
     """Every product that a step needs for one example, for the objective that the config names.
 
-    `trained` are the paths of the trained parameters. Only what the loss and the wanted gradients need is counted:
-    nothing twice for recomputation, no gradient of a frozen weight, no norm, activation or optimizer.
+    `trained` are the paths of the trained parameters, `canvas` the picture's height and width in pixels where it is not
+    the config's. Encoders whose outputs the data brings (`data.embeddings`) do not run. Only what the loss and the
+    wanted gradients need is counted: nothing twice for recomputation, no gradient of a frozen weight, no norm,
+    activation or optimizer.
     """
     tally = Tally(trained)
     model, data = config.model, config.data
-    canvas, reference = (data.height, data.width), (data.reference_size, data.reference_size)
+    canvas, reference = canvas or (data.height, data.width), (data.reference_size, data.reference_size)
     if config.train.objective == "autoencoder":
         size = (data.crop, data.crop) if data.crop else canvas
         flows = autoencoder.encoder(tally, model.autoencoder, size, 1)
@@ -35,11 +37,12 @@ def step_products(config: Config, trained: Iterable[str]) -> list[Product]:
         tally.products += target.products
         for size, count in ((canvas, 1), (reference, model.max_subjects)):
             trained_latents |= autoencoder.encoder(tally, model.autoencoder, size, count)
-    encoders.t5(tally, model)
-    encoders.clip_text(tally, model)
-    encoders.image_encoder(tally, model)
+    if not data.embeddings:
+        encoders.t5(tally, model)
+        encoders.clip_text(tally, model)
+        encoders.image_encoder(tally, model)
     encoders.dsm(tally, model)
-    transformer(tally, model, tokens(model, canvas), condition_pictures(config), trained_latents)
+    transformer(tally, model, tokens(model, canvas), condition_pictures(config, canvas), trained_latents)
     return tally.products
 
 
@@ -49,16 +52,16 @@ def tokens(model: ModelConfig, size: tuple[int, int]) -> int:
     return (size[0] // side) * (size[1] // side)
 
 
-def condition_pictures(config: Config) -> list[tuple[int, int]]:
+def condition_pictures(config: Config, canvas: tuple[int, int] | None = None) -> list[tuple[int, int]]:
     """The condition pictures of a training example, present or masked: how many, and tokens of each of them.
 
-    First the pose, which has the canvas's size, then the references.
+    First the pose, which has the canvas's size (of these pixels where it is not the config's), then the references.
     """
     model, data = config.model, config.data
     reference = tokens(model, (data.reference_size, data.reference_size))
-    return [(1, tokens(model, (data.height, data.width))), (model.max_subjects, reference)]
+    return [(1, tokens(model, canvas or (data.height, data.width))), (model.max_subjects, reference)]
 
 
-def step_flops(config: Config, trained: Iterable[str]) -> float:
+def step_flops(config: Config, trained: Iterable[str], canvas: tuple[int, int] | None = None) -> float:
     """FLOPs that one example needs in a step, forward and backward (see `step_products`)."""
-    return sum(product.forward + product.backward for product in step_products(config, trained))
+    return sum(product.forward + product.backward for product in step_products(config, trained, canvas))

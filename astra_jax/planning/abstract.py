@@ -16,7 +16,8 @@ from astra_jax.training.mesh import batch_sharding
 def abstract_batch(config: Config, mesh: Mesh) -> Batch:
     """The batch of one step of all processes together, as `jax.ShapeDtypeStruct`s placed on `mesh`.
 
-    Pictures are uint8, or float16 latent moments where `data.latents` names a cache of them.
+    Pictures are uint8, or float16 latent moments where `data.latents` names a cache of them; with `data.embeddings`
+    words and portraits are float16 features.
     """
     model, data, size = config.model, config.data, config.train.batch_size
     sharding = batch_sharding(mesh)
@@ -34,16 +35,22 @@ def abstract_batch(config: Config, mesh: Mesh) -> Batch:
         height, width = (data.crop, data.crop) if data.crop else (data.height, data.width)
         return Batch(target=array(np.uint8, height, width, 3), inputs=None)
     slots, side, words = model.max_subjects, model.image_encoder.image_size, model.phrase_length
+    text, pooled = array(np.int32, model.text_length), array(np.int32, model.clip_text.length)
+    portraits, phrases = array(np.uint8, slots, side, side, 3), array(np.int32, slots, words)
+    if data.embeddings:
+        text, pooled = array(np.float16, model.text_length, model.t5.width), array(np.float16, model.clip_text.width)
+        portraits = array(np.float16, slots, model.image_encoder.tokens, model.image_encoder.width)
+        phrases = array(np.float16, slots, words, model.t5.width)
     inputs = Inputs(
-        text_tokens=array(np.int32, model.text_length),
-        pooled_tokens=array(np.int32, model.clip_text.length),
+        text_tokens=text,
+        pooled_tokens=pooled,
         guidance=array(np.float32),
         pose=pictures(data.height, data.width),
         has_pose=array(np.bool_),
         references=pictures(data.reference_size, data.reference_size, slots),
         has_reference=array(np.bool_, slots),
-        portraits=array(np.uint8, slots, side, side, 3),
-        phrase_tokens=array(np.int32, slots, words),
+        portraits=portraits,
+        phrase_tokens=phrases,
         placement=array(np.int32, slots, words),
         has_identity=array(np.bool_, slots),
     )

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from astra_jax.costs.chips import Chip
 from astra_jax.planning.collectives import Collective
 from astra_jax.planning.topology import Topology
 

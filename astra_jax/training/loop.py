@@ -21,10 +21,11 @@ from astra_jax.params import Params, flatten
 from astra_jax.training.checkpoint import Checkpoints
 from astra_jax.training.disk import full_disk_is_told
 from astra_jax.training.export import export, learnt
+from astra_jax.training.feed import feed
 from astra_jax.training.initialize import initialize
 from astra_jax.training.lock import WorkdirLock
-from astra_jax.training.mesh import check_axes, check_batch_size, make_mesh, replicated, shard_batch
-from astra_jax.training.meter import Meter, step_work
+from astra_jax.training.mesh import check_axes, check_batch_size, make_mesh, replicated
+from astra_jax.training.meter import Meter
 from astra_jax.training.metrics import make_writer
 from astra_jax.training.objective import Objective
 from astra_jax.training.optimizer import make_optimizer
@@ -33,6 +34,7 @@ from astra_jax.training.signals import StopSignal
 from astra_jax.training.state import TrainState
 from astra_jax.training.step import compile_step, make_step
 from astra_jax.training.trace import Trace
+from astra_jax.training.work import StepWork
 from astra_jax.weights.pretrained import check_export, fingerprint
 
 
@@ -83,7 +85,7 @@ def train(
         trace = Trace(workdir, profile, start, settings.steps)
         # 2. Parameters, moments, averages and the data position.
         state, frozen, data_position = initialize(config, objective, mesh, checkpoints)
-        iterator = iter(dataset)
+        iterator = iter(feed(dataset, mesh))
         at_end.callback(iterator.close)
         if data_position is not None:
             iterator.set_state(data_position)
@@ -101,8 +103,8 @@ def train(
         # 4. Steps. Nothing in here waits for the device but the meter, and that for the step before.
         writer = make_writer(workdir, settings.steps, start)
         at_end.callback(writer.close)
-        work = step_work(config, list(mesh.devices.flat), flatten(state.params))
-        meter = Meter(writer, settings.log_every, settings.max_skipped, start, work, examples)
+        work = StepWork(config, list(mesh.devices.flat), flatten(state.params))
+        meter = Meter(writer, settings.log_every, settings.max_skipped, start, work.images, examples)
         at_end.callback(trace.stop)
         step = start
         while step < settings.steps and not stop.reached(step):
@@ -111,11 +113,12 @@ def train(
                 trace.start()
             with jax.profiler.StepTraceAnnotation("train", step_num=step + 1):
                 began = time.monotonic()
-                batch = shard_batch(_next(iterator, step), mesh)
+                batch = _next(iterator, step)
                 meter.waited(time.monotonic() - began)
                 state, metrics = run_step(state, frozen, batch)
-            step += 1
-            meter.push(step, metrics)
+            step, needed = step + 1, work.peak_seconds(batch)
+            del batch  # the step has it; nobody waits for its end then
+            meter.push(step, metrics, needed)
             if trace.ends_at(step):
                 meter.flush()
                 trace.stop()

@@ -35,10 +35,10 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
 
     One size may be -1 and takes the devices that are left. The axes are Auto: the compiler completes the shardings.
     With `dcn_data` above 1 the data axis runs first over so many slices (TPUs) or processes (other devices), and all
-    other axes stay within one. On a TPU pod an axis takes whole dimensions of the torus where sizes allow that, and else
-    a part of some (as maxtext and t5x have it; `python -m astra_jax.plan` tells what that costs). Raises `UserError` for
-    sizes whose product is not the number of devices, naming the nearest sizes that fit, and for a `dcn_data` that is
-    not the number of slices.
+    other axes stay within one. On a TPU pod an axis takes whole dimensions of the torus where sizes allow that, and
+    else a part of some (as maxtext and t5x have it; `python -m astra_jax.plan` tells what that costs). Raises
+    `UserError` for sizes whose product is not the number of devices, naming the nearest sizes that fit, and for a
+    `dcn_data` that is not the number of slices.
     """
     devices = jax.devices() if devices is None else list(devices)
     sizes = [getattr(config, axis) for axis in AXES]

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import jax
 from absl import logging
 
-from astra_jax.config import Config
-from astra_jax.costs.chips import chip_of_kind
-from astra_jax.costs.step import step_flops
 from astra_jax.errors import UserError
 from astra_jax.training.metrics import MetricWriter
-
-
-@dataclasses.dataclass(frozen=True)
-class StepWork:
-    """What one chip does in one step."""
-
-    images: float
-    peak_seconds: float | None = None  # that the needed FLOPs take at the chip's peak rate; None: the rate is unknown
-
-    def rates(self, seconds: float) -> dict[str, float]:
-        """Images a second and chip and, where the peak is known, the model FLOPs utilisation of steps of `seconds`."""
-        rates = {"images_per_second_per_chip": self.images / seconds}
-        return rates if self.peak_seconds is None else rates | {"mfu": self.peak_seconds / seconds}
-
-
-def step_work(config: Config, devices: Sequence[Any], trained: Iterable[str]) -> StepWork:
-    """The work of a step on these devices with these trained parameters (paths): needed FLOPs, as in `costs.step`."""
-    images, chip = config.train.batch_size / len(devices), chip_of_kind(devices[0].device_kind)
-    return StepWork(images, images * step_flops(config, trained) / chip.flops if chip else None)
 
 
 class Meter:
@@ -42,7 +18,7 @@ class Meter:
 
     Values of a step are read when the next step has been handed to the device, so that the device never waits for the
     host. Raises `UserError` once `max_skipped` steps in a row had a loss that is not finite; such steps are told with
-    the numbers of their examples, which `examples` knows for every step.
+    the numbers of their examples, which `examples` knows for every step. `images` are those of a step and chip.
     """
 
     def __init__(
@@ -51,13 +27,13 @@ class Meter:
         log_every: int,
         max_skipped: int,
         start: int,
-        work: StepWork,
+        images: float,
         examples: Callable[[int], list[int]] | None = None,
     ) -> None:
         self._examples = examples
-        self._work = work
+        self._images = images
         self._writer, self._log_every, self._max_skipped = writer, log_every, max_skipped
-        self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
+        self._pending: tuple[int, Mapping[str, jax.Array], float | None] | None = None
         self._skipped_in_a_row = 0
         self._first = start + 1
         self._reset()
@@ -66,15 +42,19 @@ class Meter:
         self._sums: dict[str, float] = {}
         self._steps = self._skipped = 0
         self._waited, self._started = 0.0, time.monotonic()
+        self._needed = 0.0
 
     def waited(self, seconds: float) -> None:
         """Adds time spent waiting for data."""
         self._waited += seconds
 
-    def push(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-        """Takes the metrics of the step just dispatched, reads those of the one before."""
+    def push(self, step: int, metrics: Mapping[str, jax.Array], peak_seconds: float | None = None) -> None:
+        """Takes the metrics of the step just dispatched, reads those of the one before.
+
+        `peak_seconds` is what the step would take at the chip's peak rate; None where that is unknown.
+        """
         self.flush()
-        self._pending = (step, metrics)
+        self._pending = (step, metrics, peak_seconds)
         if step == self._first:  # at once: a sign of life, and compilation stays out of the speed
             self.flush()
 
@@ -82,10 +62,11 @@ class Meter:
         """Reads the last step's metrics; reports at multiples of `log_every` and after the first step."""
         if self._pending is None:
             return
-        step, device_values = self._pending
+        step, device_values, peak_seconds = self._pending
         self._pending = None
         values = {name: float(value) for name, value in jax.device_get(dict(device_values)).items()}
         self._steps += 1
+        self._needed += math.nan if peak_seconds is None else peak_seconds
         skipped, where = values.pop("skipped"), ""
         if skipped:
             where = f" (examples {', '.join(map(str, self._examples(step - 1)))})" if self._examples else ""
@@ -113,6 +94,8 @@ class Meter:
         elapsed = time.monotonic() - self._started
         if step != self._first and elapsed > 0:
             report |= {"steps_per_second": self._steps / elapsed, "data_wait": self._waited / elapsed}
-            report |= self._work.rates(elapsed / self._steps)
+            report["images_per_second_per_chip"] = self._images * self._steps / elapsed
+            if not math.isnan(self._needed):
+                report["mfu"] = self._needed / elapsed  # model FLOPs utilisation
         self._writer.scalars(step, report)
         self._reset()

@@ -78,13 +78,14 @@ def traced_flops(jaxpr, times=1):
             model={"dsm": c.DsmConfig(width=8, layers=1, heads=2, encoder="siglip")},
             data={"latents": "cache"},
         ),
+        config("^(lora|dsm)/", data={"latents": "cache", "embeddings": True}),
         config("^autoencoder/", "autoencoder", data={"crop": 4}),
         config(".*", model={**CACHED, "condition_scope": "image"}),
         config("^single_blocks|lora/single_blocks/linear2|txt_proj", model={**CACHED, "condition_scope": "image"}),
         config("^autoencoder/encoder", model=CACHED),
     ],
     ids=[
-        *("lora", "transformer", "all", "single", "cached_siglip", "autoencoder"),
+        *("lora", "transformer", "all", "single", "cached_siglip", "embeddings", "autoencoder"),
         *(f"conditions_cached_{name}" for name in ("all", "single", "latents")),
     ],
 )
@@ -99,6 +100,12 @@ def test_the_count_by_hand_is_what_the_gradient_multiplies(run):
 
     traced = traced_flops(jax.make_jaxpr(gradient)(trained, frozen, batch).jaxpr)
     assert run.train.batch_size * step_flops(run, flatten(trained)) == traced
+
+
+def test_a_canvas_of_another_size_counts_as_a_config_of_it():
+    here, there = config("^(lora|dsm)/"), config("^(lora|dsm)/", data={"height": 16, "width": 4})
+    assert condition_pictures(here, (16, 4)) == condition_pictures(there) == [(1, 4), (2, 1)]
+    assert step_products(here, ["dsm"], (16, 4)) == step_products(there, ["dsm"])
 
 
 def test_blocks_by_hand():

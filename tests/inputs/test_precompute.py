@@ -1,6 +1,8 @@
 import dataclasses
+import pathlib
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -252,6 +254,44 @@ class People:
             size=(32, 32),
             target=rng.integers(0, 256, (32, 32, 3), np.uint8),
         )
+
+
+def test_a_killed_process_loses_one_file(small, pretrained, tmp_path):
+    """kill -9 in the middle of a file: what was finished is kept, and the folder ends as an undisturbed one."""
+    config, params = small
+    out, options = tmp_path / "out", {"batch_size": 1, "shard_size": 2}
+    program = f"""if True:
+        import dataclasses, pathlib, sys, time
+        sys.path[:0] = {[str(pathlib.Path(__file__).parents[2]), str(pathlib.Path(__file__).parent)]}
+        from test_precompute import People
+        from astra_jax.inputs import precompute
+        from astra_jax.weights.pretrained import load_pretrained
+        class Slow(People):
+            def __getitem__(self, index):
+                time.sleep(0.2)
+                return super().__getitem__(index)
+        config, params = load_pretrained({str(pretrained)!r})
+        data = dataclasses.replace(config.data, tokenizer={str(pretrained)!r}, threads=1)
+        config = dataclasses.replace(config, data=data)
+        precompute.precompute(config, params, pathlib.Path({str(out)!r}), source=Slow(), **{options})
+    """
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out / "latents-00000.json").exists() or not list(out.glob(".latents-*.tmp")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -9
+    assert not (out / cache.MANIFEST).exists()
+    finished = {path.name: path.stat().st_mtime_ns for path in out.glob("latents-*.array_record")}
+    assert 1 <= len(finished) < 4
+    assert precompute.precompute(config, params, out, source=People(), **options).missing == 0
+    assert finished == {name: (out / name).stat().st_mtime_ns for name in finished}  # not made again
+    precompute.precompute(config, params, tmp_path / "undisturbed", source=People(), **options)
+    assert cache.read_manifest(out) == cache.read_manifest(tmp_path / "undisturbed")  # checksums included
+    assert not list(out.glob(".*"))
 
 
 def test_embeddings_train_as_the_encoders_would(small, tmp_path, change):

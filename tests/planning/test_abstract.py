@@ -55,6 +55,23 @@ def test_cached_latents_have_the_shape_of_moments(run):
         assert getattr(planned.inputs, name).dtype == np.float16
 
 
+def test_embeddings_have_the_shape_of_what_the_encoders_make(run):
+    data = dataclasses.replace(run.data, latents="cache", embeddings=True)
+    mesh = make_mesh(c.MeshConfig(), jax.devices()[:1])
+    planned, ids = (abstract_batch(dataclasses.replace(run, data=d), mesh).inputs for d in (data, run.data))
+    model = Astra(run.model)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    for name, encode in (
+        ("text_tokens", model.text_features),
+        ("pooled_tokens", model.pooled_features),
+        ("phrase_tokens", model.text_features),
+        ("portraits", model.image_features),
+    ):
+        features = jax.eval_shape(encode, params, getattr(ids, name))
+        assert getattr(planned, name).shape == features.shape, name
+        assert getattr(planned, name).dtype == np.float16
+
+
 def test_the_autoencoder_sees_crops(run):
     data = dataclasses.replace(run.data, crop=16)
     train = dataclasses.replace(run.train, objective="autoencoder")

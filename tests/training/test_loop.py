@@ -193,18 +193,21 @@ def test_no_step_waits_for_the_device(tmp_path, monkeypatch):
     asked, pushed = [], []
 
     class Spying(Meter):
-        def push(self, step, metrics):
+        def push(self, step, metrics, needed):
             dispatched = metrics["loss"].is_ready()
-            super().push(step, metrics)
+            super().push(step, metrics, needed)
             pushed.append((metrics["loss"], dispatched, metrics["loss"].is_ready()))
 
-    def watch(batch):
+    take = loop._next
+
+    def watch(iterator, step):
         asked.append(pushed[-1][0].is_ready() if pushed else True)
-        return batch
+        return take(iterator, step)
 
     monkeypatch.setattr(loop, "Meter", Spying)
+    monkeypatch.setattr(loop, "_next", watch)
     config = make_config(steps=12, log_every=3, checkpoint_every=0)
-    run(tmp_path, config, regression.records().to_iter_dataset(grain.ReadOptions(0, 0)).map(watch), objective=Slow())
+    run(tmp_path, config, objective=Slow())
     # The first step of a process is read at once. From then on a step is still being computed when its call returns,
     # when the numbers of the one before have been read, and when the next batch is asked for.
     assert [ready for _, *both in pushed[1:] for ready in both] == [False] * 22
