@@ -1,7 +1,7 @@
-"""FLUX.1's transformer in PyTorch, to compare ours with: diffusers' module, or the same written out where it is absent.
+"""FLUX.1's transformer in PyTorch, to compare ours with: diffusers' module, or the same written out.
 
-Both have diffusers' names, so that weights in that naming load into either. Import this module inside functions: PyTorch
-is no dependency of the package.
+Both have diffusers' names, so that weights in that naming load into either. Import this module inside functions:
+PyTorch is no dependency of the package.
 """
 
 from __future__ import annotations

@@ -129,9 +129,7 @@ def alternate(
         repeats.append(max(1, round(0.3 / (time.perf_counter() - start))))  # the counters have 10 ms steps
     samples: list[tuple[float, list[float]]] = []
     end = time.monotonic() + patience
-    while sum(load <= others for load, _ in samples) < rounds and (
-        time.monotonic() < end or len(samples) < rounds
-    ):
+    while sum(load <= others for load, _ in samples) < rounds and (time.monotonic() < end or len(samples) < rounds):
         before, seconds = _others(), []
         whole = time.perf_counter()
         for function, count in zip(functions, repeats, strict=True):
