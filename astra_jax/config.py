@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 import typing
 from typing import Any
@@ -199,6 +200,10 @@ class ModelConfig:
     dsm: DsmConfig = DsmConfig()
     lora: LoraConfig = LoraConfig()
     positions: str = "europe"  # "europe" (the method), "unope" or "rope" (its ablations)
+    # How pose and reference tokens attend: "full", one sequence with text and canvas; or "cached", among themselves
+    # alone, so that they are computed once a picture and not once a step. Weights are trained with one of the two.
+    condition_attention: str = "full"
+    condition_scope: str = "all"  # whom they see where they are "cached": "all" of them, or those of their own "image"
     text_length: int = 512
     phrase_length: int = 16
     max_subjects: int = 2
@@ -210,6 +215,10 @@ class ModelConfig:
         self._check_attention()
         if self.positions not in ("europe", "unope", "rope"):
             raise UserError(f"model.positions must be 'europe', 'unope' or 'rope', not {self.positions!r}")
+        if self.condition_attention not in ("full", "cached"):
+            raise UserError(f"model.condition_attention must be 'full' or 'cached', not {self.condition_attention!r}")
+        if self.condition_scope not in ("all", "image"):
+            raise UserError(f"model.condition_scope must be 'all' or 'image', not {self.condition_scope!r}")
         sizes = self.transformer
         for names, one, other in (
             ("transformer.context_dim and t5.width", sizes.context_dim, self.t5.width),
@@ -332,6 +341,10 @@ class TrainConfig:
             raise UserError(f"train.timesteps must be 'uniform' or 'logit_normal', not {self.timesteps!r}")
 
 
+# Rules by which the sampler follows the flow (`flow/solvers.py`).
+SOLVERS = ("euler", "heun", "dpmpp")
+
+
 @dataclasses.dataclass(frozen=True)
 class SampleConfig:
     """Defaults of the sampler."""
@@ -344,8 +357,17 @@ class SampleConfig:
     height: int = 512
     width: int = 512
     shift: str = "resolution"  # of the sampler's times: "resolution" (FLUX.1-dev) or "none" (FLUX.1-schnell)
+    solver: str = "euler"  # "euler" (order 1), "heun" (order 2, two evaluations a step) or "dpmpp" (order 2, one)
+    # First-block cache: below which relative change of the first block's residual a step reuses the rest of the
+    # model's from the step before; 0: never.
+    cache_threshold: float = 0.0
 
     def __post_init__(self):
+        if self.solver not in SOLVERS:
+            names = ", ".join(map(repr, SOLVERS))
+            raise UserError(f"sample.solver must be one of {names}, not {self.solver!r}")
+        if not 0 <= self.cache_threshold < math.inf:
+            raise UserError(f"sample.cache_threshold must be 0 (off) or more, not {self.cache_threshold}")
         if self.shift not in ("resolution", "none"):
             raise UserError(f"sample.shift must be 'resolution' or 'none', not {self.shift!r}")
 

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -26,24 +27,25 @@ from astra_jax.errors import UserError
 
 T = TypeVar("T")
 
-CONNECT_SECONDS = 300  # until the last process is there
+CONNECT_SECONDS = 300  # until the last process is there, if --coordinator_timeout does not say otherwise
 HEARTBEAT_SECONDS = 60  # without a sign of life, after which a process counts as dead and the others end
 SHUTDOWN_SECONDS = 30  # that a process which is done waits for the others
 LEAVE_SECONDS = 2  # that a failing process 0 waits for the others
 
 
 def define_flags() -> None:
-    """Adds --coordinator, --processes and --process_id to a program."""
+    """Adds --coordinator, --processes, --process_id and --coordinator_timeout to a program."""
     hint = "TPU pods, SLURM (srun) and Open MPI need none of the three flags."
     flags.DEFINE_string("coordinator", None, f"HOST:PORT of process 0, where the processes meet. {hint}")
     flags.DEFINE_integer("processes", None, "How many processes make up the run.")
     flags.DEFINE_integer("process_id", None, "Which of them this one is, from 0.")
+    flags.DEFINE_integer("coordinator_timeout", CONNECT_SECONDS, "Seconds until all of them must be there.")
 
 
 def connect_by_flags() -> None:
     """`connect` with the values of the flags of `define_flags`."""
     given = flags.FLAGS
-    connect(given["coordinator"].value, given["processes"].value, given["process_id"].value)
+    connect(*(given[name].value for name in ("coordinator", "processes", "process_id", "coordinator_timeout")))
 
 
 def connect(
@@ -61,9 +63,12 @@ def connect(
         process_id: this one's number among them, from 0.
         timeout: seconds until all must be there.
 
-    Raises `UserError` for values that do not fit together and for processes that do not come.
+    Raises `UserError` for values that do not fit together and for a process 0 that does not come. Where others do not
+    come this process ends, with one line and exit code 2: nobody can take jax out of its waiting.
     """
     given = {"coordinator": coordinator, "processes": processes, "process_id": process_id}
+    if timeout < 1:
+        raise UserError(f"--coordinator_timeout must be at least 1 second, not {timeout}")
     missing = [f"--{name}" for name, value in given.items() if value is None]
     if 0 < len(missing) < len(given):
         raise UserError(f"{' and '.join(missing)} missing: give --coordinator, --processes and --process_id, or none")
@@ -84,14 +89,16 @@ def connect(
         # One task a node drives all GPUs of its node; jax would give it the first one alone.
         os.environ.setdefault("JAX_LOCAL_DEVICE_IDS", ",".join(map(str, range(int(gpus)))))
     try:
-        jax.distributed.initialize(
-            coordinator,
-            processes,
-            process_id,
-            initialization_timeout=timeout,
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=SHUTDOWN_SECONDS,
-        )
+        count = f"the {processes} processes" if processes else "the run's processes"
+        with _ends_after(timeout, f"not all of {count} are there after {timeout} s: start the others, too"):
+            jax.distributed.initialize(
+                coordinator,
+                processes,
+                process_id,
+                initialization_timeout=2 * timeout,  # jax would abort with a dump, so that it must not be the first
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+                shutdown_timeout_seconds=SHUTDOWN_SECONDS,
+            )
     except ValueError as error:
         if coordinator is None and "coordinator_address" in str(error):
             return  # no cluster is known here
@@ -99,6 +106,23 @@ def connect(
     except jax.errors.JaxRuntimeError as error:
         where = coordinator or "the place that the environment names"
         raise UserError(f"the processes of the run cannot meet at {where} ({error}): is its port free?") from error
+
+
+@contextlib.contextmanager
+def _ends_after(seconds: float, message: str) -> Iterator[None]:
+    """Ends the program with `message` and exit code 2 if the block takes longer than this."""
+
+    def end() -> None:
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        os._exit(2)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _wait_for_coordinator(host: str, port: int, timeout: int) -> None:
@@ -147,21 +171,39 @@ def wait_for_all(place: str) -> None:
 
 @contextlib.contextmanager
 def errors_do_not_wait() -> Iterator[None]:
-    """Lets a process of several leave at once after an error of any kind, with its traceback and exit code 1."""
+    """Lets a process of several leave at once after an error, with its traceback and exit code 1.
+
+    `UserError`s are left to `cli.fail`; a lost process is told as in `lost_processes_are_told`.
+    """
     with contextlib.ExitStack() as stack:
         stack.push(_tell_and_leave)
-        yield
+        with lost_processes_are_told():
+            yield
 
 
 def _tell_and_leave(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
     if isinstance(error, Exception) and not isinstance(error, UserError) and _is_one_of_several():
         traceback.print_exception(error)
-        print(
-            f"process {jax.process_index()} of {jax.process_count()} ends with this error; where it speaks of a "
-            "connection, another process ended first and says why",
-            file=sys.stderr,
-        )
+        print(f"process {jax.process_index()} of {jax.process_count()} ends with this error", file=sys.stderr)
         leave(1)
+
+
+@contextlib.contextmanager
+def lost_processes_are_told() -> Iterator[None]:
+    """Ends this process with one line and exit code 2 when a collective fails because another process has ended."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if _LOST.search(str(error)) and _is_one_of_several():
+            first = str(error).splitlines()[0]
+            me = f"process {jax.process_index()} of {jax.process_count()}"
+            print(f"error: {me} has lost another one, whose own message says why ({first})", file=sys.stderr)
+            leave(2)
+        raise
+
+
+# What gloo, NCCL and the coordination service say of a process that is gone.
+_LOST = re.compile(r"connection|\bpeer\b|socket|remote process exited|unavailable|barrier|heartbeat", re.IGNORECASE)
 
 
 def _is_one_of_several() -> bool:

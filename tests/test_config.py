@@ -52,6 +52,10 @@ def test_transformers_that_cannot_be(fields, message):
         ({"model": {"dsm": {"heads": 7}}}, "7 heads do not divide"),
         ({"train": {"timesteps": "beta"}}, "'uniform' or 'logit_normal'"),
         ({"sample": {"shift": "dynamic"}}, "sample.shift must be 'resolution' or 'none', not 'dynamic'"),
+        ({"sample": {"solver": "rk4"}}, "sample.solver must be one of 'euler', 'heun', 'dpmpp', not 'rk4'"),
+        ({"sample": {"cache_threshold": -0.1}}, "sample.cache_threshold must be 0"),
+        ({"sample": {"cache_threshold": float("inf")}}, "sample.cache_threshold must be 0"),
+        ({"sample": {"cache_threshold": float("nan")}}, "sample.cache_threshold must be 0"),
     ],
 )
 def test_parts_that_do_not_fit(fields, message):

@@ -1,5 +1,6 @@
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,11 @@ def test_flags_that_do_not_fit_together_are_refused(given, message):
         connect(*given)
 
 
+def test_a_time_limit_is_a_second_at_least():
+    with pytest.raises(UserError, match="--coordinator_timeout must be at least 1 second, not 0"):
+        connect("10.0.0.1:8476", 2, 0, timeout=0)
+
+
 def test_a_process_alone_connects_to_nobody():
     connect("10.0.0.1:8476", 1, 0)
     assert together(lambda: 3) == 3
@@ -53,6 +59,17 @@ def test_processes_that_do_not_come_are_told_in_one_line():
     assert result.returncode == 2, result.stderr
     assert "error: process 0 does not answer at --coordinator 127.0.0.1:9 within 1 s" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_all_that_are_there_say_who_does_not_come():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{probe.getsockname()[1]}"
+    with ThreadPoolExecutor() as pool:
+        programs = [f"cli.guard(lambda: hosts.connect({place!r}, 3, {index}, timeout=5))" for index in range(2)]
+        for result in pool.map(child, programs):
+            assert result.returncode == 2, result.stderr
+            assert result.stderr == "error: not all of the 3 processes are there after 5 s: start the others, too\n"
 
 
 @pytest.mark.slow

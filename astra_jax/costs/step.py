@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from astra_jax.config import Config
+from astra_jax.config import Config, ModelConfig
 from astra_jax.costs import autoencoder, encoders
 from astra_jax.costs.products import Product
 from astra_jax.costs.tally import Tally
@@ -39,17 +39,24 @@ def step_products(config: Config, trained: Iterable[str]) -> list[Product]:
     encoders.clip_text(tally, model)
     encoders.image_encoder(tally, model)
     encoders.dsm(tally, model)
-    canvas_tokens, conditions = token_counts(config)
-    transformer(tally, model, canvas_tokens, conditions, trained_latents)
+    transformer(tally, model, tokens(model, canvas), condition_pictures(config), trained_latents)
     return tally.products
 
 
-def token_counts(config: Config) -> tuple[int, int]:
-    """Tokens of the canvas, and of the pose and all references together."""
-    side = config.model.autoencoder.downsampling * _PATCH
-    canvas = (config.data.height // side) * (config.data.width // side)
-    reference = (config.data.reference_size // side) ** 2
-    return canvas, canvas + config.model.max_subjects * reference
+def tokens(model: ModelConfig, size: tuple[int, int]) -> int:
+    """Tokens of a picture of `size` in pixels."""
+    side = model.autoencoder.downsampling * _PATCH
+    return (size[0] // side) * (size[1] // side)
+
+
+def condition_pictures(config: Config) -> list[tuple[int, int]]:
+    """The condition pictures of a training example, present or masked: how many, and tokens of each of them.
+
+    First the pose, which has the canvas's size, then the references.
+    """
+    model, data = config.model, config.data
+    reference = tokens(model, (data.reference_size, data.reference_size))
+    return [(1, tokens(model, (data.height, data.width))), (model.max_subjects, reference)]
 
 
 def step_flops(config: Config, trained: Iterable[str]) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 
 def shift_of(tokens: int, kind: str = "resolution") -> float:
@@ -41,6 +41,33 @@ def schedule(steps: int, mu: float) -> Float[np.ndarray, " {steps}+1"]:
     if steps < 1:
         raise ValueError(f"a schedule needs at least one step, not {steps}")
     return np.asarray(shift(np.linspace(1, 0, steps + 1), mu), np.float32)
+
+
+def remaining(times: Float[np.ndarray, " S"], strength: float) -> Float[np.ndarray, " R"]:
+    """The end of a schedule that image-to-image runs: its last ceil(strength * steps) steps (diffusers' `strength`).
+
+    Args:
+        times: S = steps + 1 times, as `schedule` gives them.
+        strength: in (0, 1]; 1 is the whole schedule, from noise; less keeps more of the start picture.
+
+    Raises ValueError for another strength.
+    """
+    if not 0 < strength <= 1:
+        raise ValueError(f"strength must be over 0 and at most 1, not {strength}")
+    steps = len(times) - 1
+    # As diffusers rounds it, floating point included: the same strength is as many steps here as there.
+    return times[min(int(steps - steps * strength), steps - 1) :]
+
+
+def within(step: Int[Array, ""], steps: int, start: Float[Array, " B"], end: Float[Array, " B"]) -> Bool[Array, " B"]:
+    """Whether a step lies whole in each picture's part of the schedule, as diffusers' control_guidance_start and _end.
+
+    Step i of `steps` lies from i / steps to (i + 1) / steps; it is in where start <= i / steps and
+    (i + 1) / steps <= end. So 0 and 1 are all steps, 0 and 0.5 the first half, the noisier one.
+    """
+    # Rounded once, on the host: a device's own division could miss a bound by the last bit.
+    fractions = jnp.asarray(np.arange(steps + 1, dtype=np.float32) / np.float32(steps))
+    return (start <= fractions[step]) & (fractions[step + 1] <= end)
 
 
 def sample_timesteps(

@@ -1,6 +1,7 @@
 """The MM-DiT's blocks: double ones with separate weights for text and images, single ones over the joined sequence.
 
-Both are written for one layer; `transformer` scans them over stacked weights.
+Both are written for one layer; `transformer` scans them over stacked weights. `conditions` is the way through a block
+of condition pictures that are cached: image tokens by themselves, whose keys and values a call then attends to.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from astra_jax.config import TransformerConfig
+from astra_jax.models.conditions import KeysValues
 from astra_jax.models.context_parallel import attend_on_mesh, join, separate
 from astra_jax.models.europe import apply_rotary
 from astra_jax.models.sharding import block_border, constrain
@@ -80,6 +82,15 @@ def token_modulation(
     return jnp.where(place.any(1)[:, :, None], scattered, base)
 
 
+def _beside(
+    keys: Float[Array, "B L H W"], values: Float[Array, "B L H W"], cached: tuple[KeysValues, ...]
+) -> tuple[Float[Array, "B M H W"], Float[Array, "B M H W"]]:
+    """Keys and values with the cached ones of this layer."""
+    for one in cached:
+        keys, values = join(keys, one.keys), join(values, one.values)
+    return keys, values
+
+
 class DoubleBlock(nn.Module):
     """One MM-DiT block with separate weights for the image and the text stream and joint attention."""
 
@@ -106,10 +117,11 @@ class DoubleBlock(nn.Module):
         self,
         streams: tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]],
         offsets: Float[Array, "B S D"],
+        cached: tuple[KeysValues, ...],
         y: Float[Array, "B D"],
         cos: Float[Array, "B L P"],
         sin: Float[Array, "B L P"],
-        mask: Bool[Array, "B L"],
+        mask: Bool[Array, "B M"],
         place: Float[Array, "B S Lt"],
     ) -> tuple[tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]], None]:
         """Returns the updated streams (and nothing, for `nn.scan`)."""
@@ -119,11 +131,27 @@ class DoubleBlock(nn.Module):
         q_i, k_i, v_i = self._project("img", images, modulation_i)
         q_t, k_t, v_t = self._project("txt", text, modulation_t)
         q, k = apply_rotary(join(q_t, q_i), cos, sin), apply_rotary(join(k_t, k_i), cos, sin)
-        attended = attend_on_mesh(q, k, join(v_t, v_i), mask, self.attention)
+        k, v = _beside(k, join(v_t, v_i), cached)
+        attended = attend_on_mesh(q, k, v, mask, self.attention)
         attended_t, attended_i = separate(attended, text.shape[1])
         text = self._finish("txt", text, attended_t, modulation_t)
         images = self._finish("img", images, attended_i, modulation_i)
         return (block_border(images), block_border(text)), None
+
+    def conditions(
+        self,
+        images: Float[Array, "B L D"],
+        y: Float[Array, "B D"],
+        cos: Float[Array, "B L P"],
+        sin: Float[Array, "B L P"],
+        mask: Bool[Array, "B L"],
+    ) -> tuple[Float[Array, "B L D"], tuple[Float[Array, "B L H W"], Float[Array, "B L H W"]]]:
+        """The updated image tokens, which attend to each other alone, and their keys and values."""
+        modulation = jnp.split(self.img_mod(nn.silu(y))[:, None], 6, -1)
+        q, k, v = self._project("img", images, modulation)
+        q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
+        attended = attend_on_mesh(q, k, v, mask, self.attention)
+        return block_border(self._finish("img", images, attended, modulation)), (k, v)
 
     def _project(
         self, stream: str, x: Float[Array, "B L D"], modulation: list[Float[Array, "B #L D"]]
@@ -164,17 +192,41 @@ class SingleBlock(nn.Module):
     def __call__(
         self,
         x: Float[Array, "B L D"],
-        _: None,
+        cached: tuple[KeysValues, ...],
+        y: Float[Array, "B D"],
+        cos: Float[Array, "B L P"],
+        sin: Float[Array, "B L P"],
+        mask: Bool[Array, "B M"],
+    ) -> tuple[Float[Array, "B L D"], None]:
+        """Returns the updated sequence (and nothing, for `nn.scan`)."""
+        return self._update(x, cached, y, cos, sin, mask)[0], None
+
+    def conditions(
+        self,
+        images: Float[Array, "B L D"],
         y: Float[Array, "B D"],
         cos: Float[Array, "B L P"],
         sin: Float[Array, "B L P"],
         mask: Bool[Array, "B L"],
-    ) -> tuple[Float[Array, "B L D"], None]:
-        """Returns the updated sequence (and nothing, for `nn.scan`)."""
+    ) -> tuple[Float[Array, "B L D"], tuple[Float[Array, "B L H W"], Float[Array, "B L H W"]]]:
+        """The updated image tokens, which attend to each other alone, and their keys and values."""
+        return self._update(images, (), y, cos, sin, mask)
+
+    def _update(
+        self,
+        x: Float[Array, "B L D"],
+        cached: tuple[KeysValues, ...],
+        y: Float[Array, "B D"],
+        cos: Float[Array, "B L P"],
+        sin: Float[Array, "B L P"],
+        mask: Bool[Array, "B M"],
+    ) -> tuple[Float[Array, "B L D"], tuple[Float[Array, "B M H W"], Float[Array, "B M H W"]]]:
+        """The updated sequence, and the keys and values that it attended to."""
         width = self.config.width
         shift, scale, gate = jnp.split(self.modulation(nn.silu(y))[:, None], 3, -1)
         fused = self.linear1(modulate(x, shift, scale))
         q, k, v = self.norm(fused[..., : 3 * width])
-        attended = attend_on_mesh(apply_rotary(q, cos, sin), apply_rotary(k, cos, sin), v, mask, self.attention)
+        k, v = _beside(apply_rotary(k, cos, sin), v, cached)
+        attended = attend_on_mesh(apply_rotary(q, cos, sin), k, v, mask, self.attention)
         both = jnp.concatenate([attended.reshape(x.shape), nn.gelu(fused[..., 3 * width :], approximate=True)], -1)
-        return block_border(x + gate * self.linear2(both)), None
+        return block_border(x + gate * self.linear2(both)), (k, v)

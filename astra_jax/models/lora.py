@@ -62,6 +62,21 @@ def low_rank(
     return y if scale == 1.0 else y * scale
 
 
+def strengthen(lora: Params, strength: float | Float[Array, ""]) -> Params:
+    """Factors whose product is `strength` times what it was: each b, in float32, rounded to its dtype.
+
+    For a LoRA that stands beside its weights, once before sampling; strength is an argument of no program then. One
+    that is to be merged takes it in the `scale` of `merge`, and a merged one is unmerged first.
+    """
+    flat = flatten(lora)
+    scaled = {
+        path: (leaf.astype(jnp.float32) * strength).astype(leaf.dtype)
+        for path, leaf in flat.items()
+        if path.endswith("/b")
+    }
+    return unflatten(flat | scaled)
+
+
 def collections(tree: Params, lora: Params) -> dict[str, Params]:
     """The variables of an `apply` under `interceptor`: "params" and "lora".
 

@@ -27,22 +27,26 @@ class Wires:
     def bandwidth(self, axes: Sequence[str], group: int) -> tuple[float, int]:
         """(bytes/s that a chip can send, hops) for collectives in groups of `group` chips along some mesh axes.
 
-        In a torus the group uses both directions of each dimension that it spans, one where the dimension is not closed
-        to a ring. Between nodes of GPUs every member in a node brings its own network adapter.
+        In a torus the group uses both directions of each dimension that it spans, one where it is not closed to a ring.
+        Members that stand `stride` chips apart share their wires with the groups of the chips between them. Between
+        nodes of GPUs every member in a node brings its own network adapter.
         """
         chip = self.topology.chip
         members = self._members(axes)[:group]
-        spans = [len(np.unique(members[:, axis])) for axis in range(members.shape[1])]
+        spans = [np.unique(places) for places in members.T]
         if chip.platform == "gpu":
-            nodes = spans[0]
+            nodes = len(spans[0])
             if nodes == 1:
                 return chip.link, 1
             return min(chip.link, chip.network * len(members) / nodes), nodes
-        links = sum(2 if _closed(chip, size) and span == size else 1 for size, span in self._shape(spans) if span > 1)
-        return chip.link * max(links, 1), sum(span // 2 for span in spans)
-
-    def _shape(self, spans: Sequence[int]) -> list[tuple[int, int]]:
-        return list(zip(self.topology.shape, spans, strict=True))
+        links, hops = 0.0, 0
+        for size, span in zip(self.topology.shape, spans, strict=True):
+            if len(span) > 1:
+                stride = int(np.diff(span).min())
+                ring = size % chip.wraps == 0 and len(span) * stride == size
+                links += (2 if ring else 1) / stride
+                hops += len(span) * stride // 2
+        return chip.link * (links or 1.0), hops
 
     def _members(self, axes: Sequence[str]) -> Int[np.ndarray, "group dims"]:
         """Places of the chips that differ from the first one along these axes alone."""
@@ -54,7 +58,3 @@ class Wires:
         """Time of all its runs in a step, one after the other."""
         bandwidth, hops = self.bandwidth(collective.axes, collective.group)
         return collective.bytes / bandwidth + collective.runs * hops * HOP_SECONDS
-
-
-def _closed(chip: Chip, size: int) -> bool:
-    return size % chip.wraps == 0

@@ -74,19 +74,12 @@ class PlannedGpu:
 def mesh_of(topology: Topology, config: MeshConfig) -> Mesh:
     """The mesh of the config over the machine, whose devices exist in name alone.
 
-    Raises `UserError` for sizes that do not fit the number of chips or the torus, and where libtpu is missing.
+    Raises `UserError` for sizes that do not fit the number of chips, and where libtpu is missing.
     """
     chip = topology.chip
     if not topology.compiled:
         return make_mesh(config, [PlannedGpu(i, i // chip.wraps, chip.kind) for i in range(topology.chips)])
-    devices = tpu_devices(topology)
-    try:
-        return make_mesh(config, devices)
-    except NotImplementedError as error:  # jax lays an axis over whole dimensions of the torus
-        raise UserError(
-            f"{dataclasses.asdict(config)} cannot be laid over the torus of {topology.name}: each axis must be a"
-            f" product of its dimensions {' x '.join(map(str, topology.shape))}; --search finds meshes that can"
-        ) from error
+    return make_mesh(config, tpu_devices(topology))
 
 
 def tpu_devices(topology: Topology) -> list[Any]:

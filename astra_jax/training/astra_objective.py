@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.flow.loss import velocity_loss
-from astra_jax.flow.sampler import euler
+from astra_jax.flow.sampler import integrate
 from astra_jax.flow.schedule import sample_timesteps, schedule, shift_of
 from astra_jax.models.astra import Astra, Batch, Inputs, Pictures, patchify, unpatchify
 from astra_jax.params import Params
@@ -70,10 +70,11 @@ class AstraObjective:
         conditions = self.model.encode(params, inputs, canvas)
         sample = self.config.sample
         times = schedule(sample.steps, shift_of(shape[1], sample.shift))
-        x = euler(
+        x = integrate(
             lambda x_t, t: self.model.velocity(params, x_t, t, conditions),
             example_normal(rng, shape),
-            jnp.asarray(times),
+            times,
+            sample.solver,
         )
         sampled = self.model.decode(params, unpatchify(x, *canvas))
         references = [self._pictures(params, inputs.references[:, i]) for i in range(inputs.has_reference.shape[1])]

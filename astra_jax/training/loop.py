@@ -78,6 +78,7 @@ def train(
             at_end.enter_context(context)
         checkpoints = Checkpoints(workdir, config, [fingerprint(folder) for folder in settings.initialize_from])
         at_end.callback(checkpoints.close)
+        at_end.enter_context(hosts.lost_processes_are_told())  # before `close`, which waits for them
         start = checkpoints.latest_step() or 0
         trace = Trace(workdir, profile, start, settings.steps)
         # 2. Parameters, moments, averages and the data position.

@@ -40,3 +40,20 @@ def test_is_float32_and_one_program_for_all_scales():
     assert guided(1.5).dtype == jnp.float32
     np.testing.assert_allclose(guided(3.0)[:, 0, 0], [1 + 3 * 2, 1 + 3 * -2])
     assert len(traces) == 1
+
+
+def test_every_picture_has_a_scale_of_its_own():
+    x, t = jnp.array([2.0, 4.0])[:, None, None] * jnp.ones((2, 3, 5)), jnp.array([0.5, 0.25])
+    v = classifier_free(both, jnp.array([1.0, 3.0]))(x, t)
+    alone = [classifier_free(both, jnp.array(scale))(x, t)[i] for i, scale in enumerate((1.0, 3.0))]
+    np.testing.assert_array_equal(v, alone)
+
+
+def test_a_velocity_with_memory_keeps_it():
+    def remembering(x, t, step, memory):
+        return both(x, t), memory + len(x) + step
+
+    x, t, scale = jnp.ones((2, 3, 5)), jnp.array([0.5, 0.25]), jnp.array([2.0, 0.5])
+    v, memory = classifier_free(remembering, scale)(x, t, 3, 10)
+    assert memory == 10 + 4 + 3
+    np.testing.assert_array_equal(v, classifier_free(both, scale)(x, t))

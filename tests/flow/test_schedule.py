@@ -1,10 +1,11 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astra_jax.flow.schedule import sample_timesteps, schedule, shift, shift_of
+from astra_jax.flow.schedule import remaining, sample_timesteps, schedule, shift, shift_of, within
 
 
 def test_shift_is_flux_line():
@@ -63,3 +64,44 @@ def test_uniform_times_follow_the_shifted_law():
 def test_unknown_distribution():
     with pytest.raises(ValueError, match="'uniform' or 'logit_normal'"):
         sample_timesteps(jax.random.key(0), 2, 64, "beta")
+
+
+@pytest.mark.parametrize(
+    ("steps", "strength", "runs"),
+    [(4, 1.0, 4), (4, 0.75, 3), (4, 0.5, 2), (25, 0.6, 15), (25, 0.61, 16), (4, 0.01, 1), (1, 0.3, 1), (20, 1e-20, 1)],
+)
+def test_strength_is_a_share_of_the_steps(steps, strength, runs):
+    times = schedule(steps, 0.5)
+    np.testing.assert_array_equal(remaining(times, strength), times[steps - runs :])
+
+
+@given(steps=st.integers(1, 200), strength=st.floats(0, 1, exclude_min=True))
+def test_what_remains_is_a_suffix_of_at_least_a_step(steps, strength):
+    rest = remaining(schedule(steps, 0.5), strength)
+    assert rest[-1] == 0
+    assert len(rest) >= 2
+    assert abs(len(rest) - 1 - steps * strength) <= 1 + 1e-9
+    assert len(remaining(schedule(steps, 0.5), 1.0)) == steps + 1
+
+
+@pytest.mark.parametrize("strength", [0.0, -0.1, 1.01, float("nan")])
+def test_strength_outside_its_range(strength):
+    with pytest.raises(ValueError, match="over 0 and at most 1"):
+        remaining(schedule(4, 0.5), strength)
+
+
+def test_parts_of_a_schedule_by_hand():
+    start, end = jnp.array([0.0, 0.0, 0.2, 0.3, 0.9]), jnp.array([1.0, 0.6, 0.6, 0.7, 0.9])
+    seen = np.array([within(jnp.int32(step), 5, start, end) for step in range(5)])
+    expected = [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [0, 1, 1, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]
+    np.testing.assert_array_equal(seen.T, np.array(expected, bool))
+
+
+@pytest.mark.parametrize("steps", [1, 7, 25, 28, 49])
+def test_bounds_on_a_step_are_met_exactly(steps):
+    """Decimals as a user writes them, i / steps in float64, bound steps exactly."""
+    first, last = (x.ravel() for x in np.mgrid[: steps + 1, : steps + 1])
+    start, end = (jnp.asarray(x / steps, jnp.float32) for x in (first, last))
+    inside = jax.vmap(lambda step: within(step, steps, start, end))(jnp.arange(steps))
+    step = np.arange(steps)[:, None]
+    np.testing.assert_array_equal(inside, (first <= step) & (step < last))

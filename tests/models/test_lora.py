@@ -208,3 +208,21 @@ def test_the_full_size_has_unos_number_of_parameters():
     tree = jax.eval_shape(Astra(config).init, jax.random.key(0))["lora"]
     assert sum(leaf.size for leaf in jax.tree.leaves(tree)) == 608 * 512 * 3072
     assert Config().model.lora.rank == 0
+
+
+def test_strength_scales_the_product(adapted, point):
+    """As another `scale` of the config would: beside its weights, and merged; 1 to the last bit; 0 as without."""
+    model, params = adapted
+    half = params | {"lora": lora_lib.strengthen(params["lora"], 0.5)}
+    other = dataclasses.replace(
+        model, config=dataclasses.replace(model.config, lora=dataclasses.replace(LORA, scale=0.25))
+    )
+    np.testing.assert_allclose(velocity(model, half, point), velocity(other, params, point), rtol=1e-5, atol=1e-5)
+    merged, _ = lora_lib.merge(params["transformer"], half["lora"], LORA.scale)
+    expected, _ = lora_lib.merge(params["transformer"], params["lora"], 0.5 * LORA.scale)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), merged, expected)
+    jax.tree.map(np.testing.assert_array_equal, lora_lib.strengthen(params["lora"], 1.0), params["lora"])
+    none = params | {"lora": lora_lib.strengthen(params["lora"], 0.0)}
+    np.testing.assert_array_equal(velocity(model, none, point), velocity(model, zeroed(params), point))
+    narrow = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params["lora"])
+    assert {leaf.dtype for leaf in jax.tree.leaves(lora_lib.strengthen(narrow, 0.3))} == {jnp.dtype(jnp.bfloat16)}

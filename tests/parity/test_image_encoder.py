@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from astra_jax.config import from_config_dict
 from astra_jax.errors import UserError
-from astra_jax.flow.sampler import euler, initial_noise
+from astra_jax.flow.sampler import initial_noise, integrate
 from astra_jax.flow.schedule import schedule, shift_of
 from astra_jax.inputs.requests import Request, SubjectRequest
 from astra_jax.inputs.transforms import stack
@@ -128,7 +128,7 @@ def draw_from(pipe, ready, features):
         assert offsets.shape == conditions.offsets.shape
         conditions = dataclasses.replace(conditions, offsets=offsets)
         times = schedule(STEPS, shift_of(count))
-        x = euler(lambda x, t: model.velocity(params, x, t, conditions), noise, times)
+        x = integrate(lambda x, t: model.velocity(params, x, t, conditions), noise, times)
         return model.decode(params, unpatchify(x, height, width))
 
     padded = np.concatenate([features, np.zeros((subjects - 1, *features.shape[1:]), np.float32)])[None]

@@ -59,6 +59,16 @@ def test_a_ring_uses_both_directions_of_each_dimension_that_it_spans():
     assert wires("v5e:16x16", data=16, fsdp=16).bandwidth(("fsdp",), 16) == (100e9, 8)
 
 
+def test_an_axis_along_a_part_of_a_dimension_has_fewer_wires():
+    pod = wires("v5p:4x4x4", data=4, fsdp=16)  # z is the last dimension of the grid, and fsdp's inner one
+    halves = Wires(pod.topology, {"data": 32, "fsdp": 2}, pod.places)  # fsdp: z 0 and 1, data: z 0 and 2, and all x, y
+    assert halves.bandwidth(("fsdp",), 2) == (100e9, 1)  # neighbours on a ring of four, with one wire between them
+    # Two rings of four with both directions; of the third every second chip, whose wires two groups share.
+    assert halves.bandwidth(("data",), 32) == ((2 + 2 + 2 / 2) * 100e9, 2 + 2 + 2)
+    line = wires("v5e:1x8", data=4, fsdp=2)
+    assert line.bandwidth(("data",), 4) == (50e9 / 2, 4)
+
+
 def test_between_nodes_each_member_brings_its_adapter():
     cluster = wires("h100:64", data=8, fsdp=8)
     assert cluster.bandwidth(("fsdp",), 8) == (450e9, 1)  # within a node

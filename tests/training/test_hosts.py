@@ -83,13 +83,32 @@ def test_sigterm_to_one_process_stops_all_at_the_same_step(tmp_path, told):
     assert_close(losses(workdir), alone(tmp_path / "one", 2, steps=saved + 3))
 
 
+def assert_lost_another(process, said, index):
+    """Exit code 2 and one line of ours; jax may add lines of its log (I, W or E and a number), and no traceback."""
+    assert process.returncode == 2, said
+    (ours,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert ours.startswith(f"error: process {index} of 2 has lost another one, whose own message says why (")
+    assert "Traceback" not in said
+
+
 @pytest.mark.slow
-def test_a_process_that_fails_does_not_keep_the_other_waiting(tmp_path):
-    run = start_all(tmp_path / "run", 400, 2, seconds=0.02, fails_at={"1": 7})
-    said = [process.communicate(timeout=100) for process in run]
-    assert [process.returncode for process in run] == [1, 2], said
-    assert "error: batch 7 is damaged" in said[1][1]
-    assert "another process ended first and says why" in said[0][1]
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_process_that_fails_does_not_keep_the_other_waiting(tmp_path, failing):
+    run = start_all(tmp_path / "run", 400, 2, seconds=0.02, every=1000, fails_at={str(failing): 7})
+    said = [process.communicate(timeout=100)[1] for process in run]
+    assert run[failing].returncode == 2
+    assert said[failing] == "error: batch 7 is damaged\n"
+    assert_lost_another(run[1 - failing], said[1 - failing], 1 - failing)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_process_that_is_killed_ends_the_other(tmp_path, killed):
+    run = start_all(tmp_path / "run", 4000, 2, seconds=0.02, every=1000)
+    wait_for(lambda: 5 in lines(tmp_path / "run"), run[0])
+    run[killed].kill()
+    said = [process.communicate(timeout=30)[1] for process in run]
+    assert_lost_another(run[1 - killed], said[1 - killed], 1 - killed)
 
 
 @pytest.mark.slow

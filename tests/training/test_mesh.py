@@ -1,5 +1,5 @@
 import contextlib
-import importlib.util
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,16 @@ from jax.sharding import PartitionSpec as P
 
 from astra_jax.config import Config, MeshConfig, ModelConfig, TransformerConfig
 from astra_jax.errors import UserError
-from astra_jax.training.mesh import check_axes, check_batch_size, fsdp, make_mesh, match_rule, shard_batch, shardings
+from astra_jax.training.mesh import (
+    AXES,
+    check_axes,
+    check_batch_size,
+    fsdp,
+    make_mesh,
+    match_rule,
+    shard_batch,
+    shardings,
+)
 
 
 def struct(*shape):
@@ -116,11 +125,58 @@ def test_context_and_tensor_must_divide_the_heads(heads, sizes, message):
         check_axes(config, make_mesh(sizes))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="needs libtpu, the extra plan: it needs no TPU")
-def test_the_data_axis_runs_over_slices(monkeypatch):
+@pytest.fixture
+def tpus(monkeypatch):
+    """`tpus(topology, ...)`: devices that the TPU compiler knows by name; no TPU is needed."""
+    pytest.importorskip("libtpu", reason="needs libtpu, the extra plan")
     for name, value in {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}.items():
         monkeypatch.setenv(name, value)
-    devices = topologies.get_topology_desc(topology_name="v5e:2x2", platform="tpu", num_slices=2).devices
+    return lambda name, **more: topologies.get_topology_desc(topology_name=name, platform="tpu", **more).devices
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """What `mesh_utils` asks of a TPU."""
+
+    id: int
+    coords: tuple[int, int, int]
+    platform: str = "tpu"
+    device_kind: str = "TPU v5"
+    core_on_chip: int = 0
+    process_index: int = 0
+    slice_index: int = 0
+
+
+def pod(*shape):
+    """Stand-ins for the chips of a torus, the first coordinate running fastest as in `jax.devices()`."""
+    return [Chip(i, tuple(reversed(np.unravel_index(i, shape[::-1])))) for i in range(np.prod(shape))]
+
+
+def spans(mesh, axis):
+    """How many coordinates of each dimension of the torus the chips of a group along `axis` have."""
+    place = AXES.index(axis)
+    group = np.moveaxis(mesh.devices, place, 0).reshape(mesh.devices.shape[place], -1)[:, 0]
+    return sorted(len(set(coordinate)) for coordinate in zip(*(chip.coords for chip in group), strict=True))
+
+
+def test_axes_take_whole_dimensions_of_a_torus_or_else_parts():
+    whole = make_mesh(MeshConfig(data=4, fsdp=16), pod(4, 4, 4))
+    assert (spans(whole, "data"), spans(whole, "fsdp")) == ([1, 1, 4], [1, 4, 4])
+    split = make_mesh(MeshConfig(data=8, fsdp=-1), pod(4, 4, 4))
+    assert (spans(split, "data"), spans(split, "fsdp")) == ([1, 2, 4], [1, 2, 4])
+    assert len(set(split.devices.flat)) == 64
+    assert dict(make_mesh(MeshConfig(data=2, fsdp=8, context=2, tensor=2), pod(4, 4, 4)).shape)["fsdp"] == 8
+
+
+def test_the_real_torus_is_laid_out_as_its_stand_in(tpus):
+    for sizes in (MeshConfig(data=4, fsdp=16), MeshConfig(data=8, fsdp=8), MeshConfig(data=2, fsdp=32)):
+        real, stand_in = make_mesh(sizes, tpus("v5p:4x4x4")), make_mesh(sizes, pod(4, 4, 4))
+        for ours, theirs in zip(stand_in.devices.flat, real.devices.flat, strict=True):
+            assert list(ours.coords) == list(theirs.coords)
+
+
+def test_the_data_axis_runs_over_slices(tpus):
+    devices = tpus("v5e:2x2", num_slices=2)
     mesh = make_mesh(MeshConfig(data=4, fsdp=2, dcn_data=2), devices)
     slices = np.vectorize(lambda device: device.slice_index)(mesh.devices).reshape(4, 2)
     np.testing.assert_array_equal(slices, [[0, 0], [0, 0], [1, 1], [1, 1]])
