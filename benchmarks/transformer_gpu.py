@@ -65,7 +65,7 @@ def forward_flops(problem: Problem) -> float:
         max_subjects=0,
     )
     tally = Tally(())
-    transformer(tally, config, problem.canvas_tokens, problem.image_tokens - problem.canvas_tokens, False)
+    transformer(tally, config, problem.canvas_tokens, [(1, problem.image_tokens - problem.canvas_tokens)], False)
     return sum(product.forward for product in tally.products)
 
 
