@@ -58,8 +58,8 @@ def random_inputs(problem: Problem) -> dict[str, np.ndarray]:
         "weights": (1, problem.canvas_tokens, config.latent_dim),  # of the outputs, in the loss
     }
     arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    # diffusers rounds 1000 t and 1000 guidance to the model's dtype: of these bfloat16 loses nothing. And the sinusoids'
-    # angles, up to as many radians, are small enough that their last bit hardly shows in the cosine.
+    # diffusers rounds 1000 t and 1000 guidance to the model's dtype: of these bfloat16 loses nothing. And the angles of
+    # the sinusoids, up to as many radians, are small enough that their last bit hardly shows in the cosine.
     return arrays | {"t": np.full(1, 0.5, np.float32), "guidance": np.full(1, 1.0, np.float32)}
 
 
