@@ -17,6 +17,7 @@ from astra_jax.config import TransformerConfig
 from astra_jax.models.conditions import KeysValues
 from astra_jax.models.context_parallel import attend_on_mesh, join, separate
 from astra_jax.models.europe import apply_rotary
+from astra_jax.models.gradients import product, recomputed
 from astra_jax.models.sharding import block_border, constrain
 
 # Modulation and output start at zero: every block starts as the identity and opens as it learns (adaLN-Zero, DiT,
@@ -31,11 +32,26 @@ def layer_norm(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
     return (wide * jax.lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + 1e-6)).astype(x.dtype)
 
 
+@recomputed
 def modulate(
     x: Float[Array, "B L D"], shift: Float[Array, "B #L D"], scale: Float[Array, "B #L D"]
 ) -> Float[Array, "B L D"]:
     """Adaptive layer norm: (1 + scale) LN(x) + shift (DiT, arXiv 2212.09748)."""
     return (1 + scale) * layer_norm(x) + shift
+
+
+@recomputed
+def gelu(x: Float[Array, "B L D"]) -> Float[Array, "B L D"]:
+    """GELU by tanh, as FLUX.1 has it."""
+    return nn.gelu(x, approximate=True)
+
+
+@recomputed
+def rms_norm(x: Float[Array, "*B D"], scale: Float[Array, " D"]) -> Float[Array, "*B D"]:
+    """scale x / sqrt(mean(x^2) + 1e-6), computed in float32."""
+    wide = x.astype(jnp.float32)
+    wide = wide * jax.lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + 1e-6)
+    return (wide * scale).astype(x.dtype)
 
 
 class RMSNorm(nn.Module):
@@ -44,10 +60,7 @@ class RMSNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B L H D"]) -> Float[Array, "B L H D"]:
         """Normalises the last axis."""
-        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
-        wide = x.astype(jnp.float32)
-        wide = wide * jax.lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + 1e-6)
-        return (wide * scale).astype(x.dtype)
+        return rms_norm(x, self.param("scale", nn.initializers.ones, (x.shape[-1],)))
 
 
 class QueryKeyValue(nn.Module):
@@ -111,7 +124,7 @@ class DoubleBlock(nn.Module):
             setattr(self, f"{stream}_norm", QueryKeyValue(self.config.heads))
 
     def _dense(self, name: str, features: int, **options: Any) -> None:
-        setattr(self, name, nn.Dense(features, dtype=self.dtype, **options))
+        setattr(self, name, nn.Dense(features, dtype=self.dtype, dot_general=product, **options))
 
     def __call__(
         self,
@@ -170,7 +183,7 @@ class DoubleBlock(nn.Module):
         """A stream after what it attended to, and after its MLP."""
         _, _, gate, shift, scale, mlp_gate = modulation
         x = x + gate * getattr(self, f"{stream}_proj")(attended.reshape(x.shape))
-        hidden = nn.gelu(getattr(self, f"{stream}_mlp_in")(modulate(x, shift, scale)), approximate=True)
+        hidden = gelu(getattr(self, f"{stream}_mlp_in")(modulate(x, shift, scale)))
         return x + mlp_gate * getattr(self, f"{stream}_mlp_out")(hidden)
 
 
@@ -184,10 +197,11 @@ class SingleBlock(nn.Module):
     def setup(self) -> None:
         """The layer's maps."""
         width = self.config.width
-        self.modulation = nn.Dense(3 * width, dtype=self.dtype, **ZEROS)
-        self.linear1 = nn.Dense(3 * width + int(width * self.config.mlp_ratio), dtype=self.dtype)
+        self.modulation = nn.Dense(3 * width, dtype=self.dtype, dot_general=product, **ZEROS)
+        fused = 3 * width + int(width * self.config.mlp_ratio)
+        self.linear1 = nn.Dense(fused, dtype=self.dtype, dot_general=product)
         self.norm = QueryKeyValue(self.config.heads)
-        self.linear2 = nn.Dense(width, dtype=self.dtype)
+        self.linear2 = nn.Dense(width, dtype=self.dtype, dot_general=product)
 
     def __call__(
         self,
@@ -228,5 +242,5 @@ class SingleBlock(nn.Module):
         q, k, v = self.norm(fused[..., : 3 * width])
         k, v = _beside(apply_rotary(k, cos, sin), v, cached)
         attended = attend_on_mesh(apply_rotary(q, cos, sin), k, v, mask, self.attention)
-        both = jnp.concatenate([attended.reshape(x.shape), nn.gelu(fused[..., 3 * width :], approximate=True)], -1)
+        both = jnp.concatenate([attended.reshape(x.shape), gelu(fused[..., 3 * width :])], -1)
         return block_border(x + gate * self.linear2(both)), (k, v)
