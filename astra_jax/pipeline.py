@@ -40,7 +40,7 @@ from astra_jax.sampling.preparation import Preparer, Ready
 from astra_jax.sampling.programs import Callback, listen
 from astra_jax.sampling.queue import Asked, Batch, batches
 from astra_jax.sampling.settings import Settings, defaults, settings_of
-from astra_jax.sampling.shapes import shape_of
+from astra_jax.sampling.shapes import Shape, shape_of
 from astra_jax.training import rules
 from astra_jax.training.mesh import shardings
 from astra_jax.weights.adapters import refuse_adapters
@@ -265,16 +265,16 @@ class AstraPipeline:
         """The settings of pictures that say nothing else."""
         return defaults(self.config)
 
-    def prepare(self, request: Request, run: Settings | None = None) -> Ready:
+    def prepare(self, request: Request, run: Settings | None = None, shape: Shape | None = None) -> Ready:
         """Reads a request's files and finds its pose, and draws nothing but the skeleton.
 
-        Raises `UserError`, naming the request, for anything wrong with it.
+        `shape` is a larger one than the request needs, for a batch with others. Raises `UserError`, naming the request, for anything wrong with it.
         """
         try:
             settings = settings_of(request, run or self.defaults, self.config)
         except UserError as error:
             raise UserError(f"{request.name}: {error}") from error
-        return self._preparer(request, settings, shape_of(request, settings))
+        return self._preparer(request, settings, shape or shape_of(request, settings))
 
     def draw(
         self,

@@ -43,6 +43,8 @@ from astra_jax.models.conditions import Conditions
 from astra_jax.models.first_block_cache import relative_change
 from astra_jax.params import Params
 from astra_jax.pipeline import AstraPipeline
+from astra_jax.sampling.settings import settings_of
+from astra_jax.sampling.shapes import shape_of
 from data.puppets.examples import make_example
 
 BATCH = 4
@@ -154,7 +156,9 @@ class Sampler:
         self.canvas = (size[0] // self.model.downsampling, size[1] // self.model.downsampling)
         tokens = self.canvas[0] * self.canvas[1] // PATCH**2
         self.mu, self.cfg_scale = shift_of(tokens, config.sample.shift), cfg_scale
-        ready = [pipe.prepare(request) for request in requests]
+        shapes = [shape_of(request, settings_of(request, pipe.defaults, config)) for request in requests]
+        most = dataclasses.replace(shapes[0], pose=True, subjects=max(shape.subjects for shape in shapes))
+        ready = [pipe.prepare(request, shape=most) for request in requests]
         nothing = prepare(Example("", (), None, size), config, size)
         nothing, _ = arrays(nothing, config, pipe.tokenizer, 0.0, DROP_ALL, slots=0, pose=False)
         self.batches = []

@@ -199,6 +199,30 @@ def test_every_input_changes_the_picture(pipe, photo):
     assert (drawn(pipe, request_of(photo), solver="heun")[0] != plain).any()
 
 
+def test_the_first_block_cache_reuses_steps(pipe, photo):
+    asked = [request_of(photo), request_of(photo, cfg_scale=2.0)]
+    plain = drawn(pipe, *asked, steps=6)
+    for one, other in zip(drawn(pipe, *asked, steps=6, cache_threshold=1e-9), plain, strict=True):
+        assert apart(one, other) <= 1
+    # Everything behind the first step is reused.
+    for one, other in zip(drawn(pipe, *asked, steps=6, cache_threshold=1e9), plain, strict=True):
+        assert apart(one, other) > 1
+
+
+def test_weights_whose_conditions_are_cached(pipe, photo):
+    model = dataclasses.replace(pipe.config.model, condition_attention="cached")
+    config = dataclasses.replace(pipe.config, model=model)
+    cached = AstraPipeline(config, pipe.params, pipe.tokenizer, pipe.bank)
+    two = (SubjectRequest("a man", photo), SubjectRequest("a woman", photo))
+    asked = [Request("a man and a woman waving", two, seed=1), request_of(photo), request_of(photo, pose="none")]
+    together = drawn(cached, *asked, cfg_scale=2.0)
+    for one, request in zip(together, asked, strict=True):
+        assert apart(one, drawn(cached, request, cfg_scale=2.0)[0]) <= 1
+    assert apart(together[0], drawn(pipe, asked[0], cfg_scale=2.0)[0]) > 1
+    (unseen,) = drawn(cached, request_of(photo, subjects=(), pose_start=1.0))
+    assert apart(unseen, drawn(cached, request_of(photo, subjects=(), pose="none"))[0]) <= 1
+
+
 def test_a_pose_that_is_never_seen_is_none(pipe, photo):
     (unseen,) = drawn(pipe, request_of(photo, pose_start=1.0))
     assert apart(unseen, drawn(pipe, request_of(photo, pose="none"))[0]) <= 1

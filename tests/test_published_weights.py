@@ -78,7 +78,7 @@ def asked(folder, **fields):
 
 
 def draw(pipe, request):
-    return pipe([request])[0]
+    return next(pipe.draw([request]))
 
 
 def test_the_published_folder_is_the_model(tiny, folder):

@@ -23,7 +23,7 @@ from astra_jax.models.conditions import Conditions
 from astra_jax.params import Params
 from astra_jax.sampling.executables import Executables
 from astra_jax.sampling.preparation import Ready
-from astra_jax.sampling.programs import Guiding, Kind, begin, decode, encode, integrate
+from astra_jax.sampling.programs import Guiding, Kind, begin, conditions_of, decode, encode, integrate
 from astra_jax.sampling.shapes import Shape
 from astra_jax.training.mesh import BATCH_AXES, batch_sharding
 
@@ -56,14 +56,14 @@ class Engine:
     ) -> UInt8[Array, "B H W 3"]:
         """Starts drawing at most `rows` pictures and returns before they are there; the rows behind them are padding.
 
-        All requests are prepared for `shape`; the settings that make programs (solver, cache_threshold) are the
-        first one's. `listener` is the number of a callback (`programs.listen`).
+        All requests are prepared for `shape`; the solver, and whether there is a first-block cache, are those of the
+        first. `listener` is the number of a callback (`programs.listen`).
         """
         padded = [*jobs, *[jobs[-1]] * (rows - len(jobs))]
         settings = [ready.settings for ready, _ in padded]
         cell = self.model.downsampling
         height, width = shape.height // cell, shape.width // cell
-        kind = Kind(self.model, height, width, settings[0].solver, settings[0].cache_threshold)
+        kind = Kind(self.model, height, width)
         times = remaining(schedule(shape.steps, shift_of(kind.tokens, self.config.sample.shift)), shape.strength)
 
         def of(name: str) -> Any:
@@ -74,15 +74,17 @@ class Engine:
         inputs = jax.tree.map(self._put, stack([ready.fields for ready, _ in padded]))
         with self._on_mesh():
             x, fields = self._call(encode, kind, "all", inputs, of("dsm_scale"), seeds, indices)
-            conditions = Conditions(**fields)
+            conditions = conditions_of(fields)
             if shape.strength < 1:
                 start = self._put(np.stack([ready.start for ready, _ in padded if ready.start is not None]))
                 x = self._call(begin, kind, "pictures", x, start, times)
-            guiding = Guiding(of("cfg_scale"), of("pose_start"), of("pose_end"))
+            guiding = Guiding(of("cfg_scale"), of("pose_start"), of("pose_end"), of("cache_threshold"))
             without = self._without_conditions(kind, rows, conditions) if shape.guided else None
             heard = () if listener is None else (np.int32(listener),)
+            first = settings[0]
+            steps = dataclasses.replace(kind, solver=first.solver, pose=shape.pose, reuses=first.cache_threshold > 0)
             x = self._call(
-                integrate, kind, "velocity", x, times, conditions, without, guiding, *heard, keep=listener is None
+                integrate, steps, "velocity", x, times, conditions, without, guiding, *heard, keep=listener is None
             )
             return self._call(decode, kind, "pictures", x)
 
@@ -103,7 +105,7 @@ class Engine:
             zeros = self._put(np.zeros(rows, np.uint32))
             scale = self._put(np.ones(rows, np.float32))
             _, fields = self._call(encode, kind, "all", inputs, scale, zeros, zeros)
-            self._nothing[kind, rows] = Conditions(**fields)
+            self._nothing[kind, rows] = conditions_of(fields)
         return dataclasses.replace(self._nothing[kind, rows], guidance=conditions.guidance)
 
     def _put(self, rows: np.ndarray) -> Any:

@@ -20,7 +20,7 @@ from astra_jax.flow.guidance import classifier_free
 from astra_jax.flow.sampler import initial_noise, integrate_with_memory, start_from
 from astra_jax.flow.schedule import within
 from astra_jax.models.astra import PATCH, Astra, Inputs, patchify, unpatchify
-from astra_jax.models.conditions import AnyArray, Conditions, scale_identity, see_pose
+from astra_jax.models.conditions import AnyArray, CachedPictures, Conditions, KeysValues, scale_identity, see_pose
 from astra_jax.params import Params
 
 Callback = Callable[[int, int, Float[np.ndarray, "B L C"]], object]
@@ -33,8 +33,10 @@ class Kind:
     model: Astra
     height: int
     width: int
+    # Of the steps alone:
     solver: str = "euler"
-    cache_threshold: float = 0.0
+    pose: bool = False  # whether there are pose tokens
+    reuses: bool = False  # whether there is a first-block cache
 
     @property
     def tokens(self) -> int:
@@ -49,6 +51,7 @@ class Guiding:
     cfg_scale: Float[AnyArray, " B"]
     pose_start: Float[AnyArray, " B"]  # fractions of the schedule
     pose_end: Float[AnyArray, " B"]
+    cache_threshold: Float[AnyArray, " B"]  # of the first-block cache, where there is one
 
 
 def encode(
@@ -63,7 +66,23 @@ def encode(
     conditions = kind.model.encode(params, inputs, (kind.height, kind.width))
     channels = kind.model.config.transformer.latent_dim
     noise = initial_noise(jnp.asarray(seeds), jnp.asarray(indices), kind.tokens, channels)
-    return noise, vars(scale_identity(conditions, jnp.asarray(dsm_scale)))
+    return noise, fields_of(scale_identity(conditions, jnp.asarray(dsm_scale)))
+
+
+def fields_of(value: Any) -> Any:
+    """A struct as nested dicts: programs that are kept on disk know no structs."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: fields_of(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return tuple(map(fields_of, value)) if isinstance(value, tuple) else value
+
+
+def conditions_of(fields: dict[str, Any]) -> Conditions:
+    """The conditions that `fields_of` took apart."""
+    cached = tuple(
+        CachedPictures(KeysValues(**one["double"]), KeysValues(**one["single"]), one["mask"])
+        for one in fields["cached"]
+    )
+    return Conditions(**fields | {"cached": cached})
 
 
 def begin(
@@ -100,21 +119,32 @@ def integrate(
         listener: the number of a callback, from `listen`.
     """
     model, steps = kind.model, len(times) - 1
-    has_pose = conditions.images.shape[1] >= kind.tokens
 
-    def velocity(x: Float[Array, "B L C"], t: Float[Array, " B"], step: Int[Array, ""], memory: Any) -> Any:
+    def velocity(x: Float[Array, "B L C"], t: Float[Array, " B"], step: Int[Array, ""], caches: Any) -> Any:
         if listener is not None:
             jax.debug.callback(_tell, listener, step, steps, x, ordered=True)
         seen = conditions
-        if has_pose:
+        if kind.pose:
             inside = within(step, steps, jnp.asarray(guiding.pose_start), jnp.asarray(guiding.pose_end))
             seen = see_pose(conditions, kind.tokens, kind.tokens, inside)
-        v = model.velocity(params, x, t, seen)
-        if without is not None:
-            v = classifier_free(v, model.velocity(params, x, t, without), jnp.asarray(guiding.cfg_scale))
-        return v, memory
+        guides = [seen] if without is None else [seen, without]
+        if kind.reuses:
+            threshold = jnp.asarray(guiding.cache_threshold)
+            both = [
+                model.reusing_velocity(params, x, t, one, cache, threshold)
+                for one, cache in zip(guides, caches, strict=True)
+            ]
+            velocities, caches = [v for v, _ in both], [cache for _, cache in both]
+        else:
+            velocities = [model.velocity(params, x, t, one) for one in guides]
+        if without is None:
+            return velocities[0], caches
+        return classifier_free(velocities[0], velocities[1], jnp.asarray(guiding.cfg_scale)), caches
 
-    return integrate_with_memory(velocity, (), x, times, kind.solver)[0]
+    # With and without conditions the model changes at other steps: each velocity has a cache of its own.
+    count = (1 if without is None else 2) if kind.reuses else 0
+    caches = [model.first_block_cache(*x.shape[:2]) for _ in range(count)]
+    return integrate_with_memory(velocity, caches, x, times, kind.solver)[0]
 
 
 def decode(kind: Kind, params: Params, x: Float[Array, "B L C"]) -> UInt8[Array, "B H W 3"]:

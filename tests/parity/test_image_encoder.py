@@ -80,7 +80,7 @@ def test_features_of_a_photo_are_transformers(folder, name, random_params, tmp_p
 
     pipe = AstraPipeline.from_published(config, folder / "FLUX.1-tiny", adapters=adapters)
     request = Request(PROMPT, (SubjectRequest("a man", folder / "man.png"),), pose="none", seed=SEED)
-    ready = pipe.prepare(request, (HEIGHT, WIDTH))
+    ready = pipe.prepare(dataclasses.replace(request, height=HEIGHT, width=WIDTH))
     ours = jax.jit(pipe.model.image_features)(pipe.params, ready.fields["portraits"][:1])
 
     side = config.model.image_encoder.image_size

@@ -17,7 +17,7 @@ def weighted(kind, tree, guiding):
     return {"sum": kind * tree["a"] + guiding.cfg_scale, "nothing": None, "pair": (guiding.pose_end, tree["a"])}
 
 
-ARGUMENTS = {"a": jnp.arange(3.0)}, Guiding(jnp.ones(3), jnp.zeros(3), jnp.ones(3))
+ARGUMENTS = {"a": jnp.arange(3.0)}, Guiding(jnp.ones(3), jnp.zeros(3), jnp.ones(3), jnp.zeros(3))
 
 
 @pytest.fixture(autouse=True)
