@@ -12,7 +12,9 @@ conditions of classifier-free guidance change at other steps than each other: ea
 How wrong a reused velocity is. Every reuse is at less than `threshold` from an evaluation in full, never from another
 reuse, so errors do not add up unseen. Let what the rest of the model adds change by at most L times the relative change
 of the first block's residual, in relative size; then it is reused with a relative error below L * threshold. L is the
-model's and not known beforehand; `benchmarks/steps.py` measures what comes of it.
+model's and not known beforehand; `benchmarks/steps.py` measures it, and what comes of it in pictures. For
+pretrained/puppets from step to step of Euler's 25 it is 1.06 under conditions, at most 1.85, and at most
+3.79 with those of guidance.
 """
 
 from __future__ import annotations
