@@ -76,11 +76,15 @@ def guard(program: Callable[[], object]) -> None:
         sys.exit(130)
 
 
-def keep_compiled_programs() -> None:
-    """Keeps jax's compiled programs between runs, in $JAX_COMPILATION_CACHE_DIR or ~/.cache/astra_jax/xla."""
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        folder = pathlib.Path.home() / ".cache" / "astra_jax" / "xla"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+def keep_compiled_programs() -> pathlib.Path:
+    """Keeps jax's compiled programs between runs, in $JAX_COMPILATION_CACHE_DIR or ~/.cache/astra_jax/xla.
+
+    Returns a folder beside them, for lowered programs.
+    """
+    folder = pathlib.Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or pathlib.Path.home() / ".cache/astra_jax/xla")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    return folder / "lowered"
 
 
 def fail(error: UserError) -> None:

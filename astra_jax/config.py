@@ -200,6 +200,10 @@ class ModelConfig:
     dsm: DsmConfig = DsmConfig()
     lora: LoraConfig = LoraConfig()
     positions: str = "europe"  # "europe" (the method), "unope" or "rope" (its ablations)
+    # How pose and reference tokens attend: "full", one sequence with text and canvas; or "cached", among themselves
+    # alone, so that they are computed once a picture and not once a step. Weights are trained with one of the two.
+    condition_attention: str = "full"
+    condition_scope: str = "all"  # whom they see where they are "cached": "all" of them, or those of their own "image"
     text_length: int = 512
     phrase_length: int = 16
     max_subjects: int = 2
@@ -211,6 +215,10 @@ class ModelConfig:
         self._check_attention()
         if self.positions not in ("europe", "unope", "rope"):
             raise UserError(f"model.positions must be 'europe', 'unope' or 'rope', not {self.positions!r}")
+        if self.condition_attention not in ("full", "cached"):
+            raise UserError(f"model.condition_attention must be 'full' or 'cached', not {self.condition_attention!r}")
+        if self.condition_scope not in ("all", "image"):
+            raise UserError(f"model.condition_scope must be 'all' or 'image', not {self.condition_scope!r}")
         sizes = self.transformer
         for names, one, other in (
             ("transformer.context_dim and t5.width", sizes.context_dim, self.t5.width),

@@ -109,7 +109,7 @@ def connect(
 
 
 @contextlib.contextmanager
-def _ends_after(seconds: float, message: str) -> Iterator[None]:
+def _ends_after(seconds: float | int, message: str) -> Iterator[None]:
     """Ends the program with `message` and exit code 2 if the block takes longer than this."""
 
     def end() -> None:

@@ -1,105 +1,127 @@
-"""AstraPipeline: prompts and photos in, pictures out.
+"""AstraPipeline: a prompt and photos in, pictures out.
 
 pipe = AstraPipeline.from_pretrained("pretrained/puppets", pose_bank="data/pose_library/bank")
-for result in pipe([Request("a man waving, on the beach", subjects=(SubjectRequest("a man", path),))]):
-    result.picture
+output = pipe("a man waving, on the beach", subjects={"a man": "bob.jpg"}, seed=7)
+output.images[0]
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, UInt8
+from jax.sharding import Mesh, SingleDeviceSharding
+from jaxtyping import Shaped, UInt8
+from PIL import Image
 
 from astra_jax.config import Config
 from astra_jax.errors import UserError
-from astra_jax.flow.guidance import classifier_free
-from astra_jax.flow.sampler import euler, initial_noise
-from astra_jax.flow.schedule import schedule, shift_of
-from astra_jax.inputs.example import Example, Subject
-from astra_jax.inputs.photos import load_photo, square
 from astra_jax.inputs.published_tokenizer import CLIP_FOLDER, T5_FOLDER, load_published_tokenizer
-from astra_jax.inputs.requests import Request
+from astra_jax.inputs.requests import GivenPose, Photo, Request, SubjectRequest, check_request
 from astra_jax.inputs.tokenizer import TextTokenizer, load_tokenizer
-from astra_jax.inputs.transforms import DROP_ALL, arrays, check_sizes, prepare, stack
-from astra_jax.models.astra import PATCH, Astra, Inputs, unpatchify
+from astra_jax.models.astra import Astra
+from astra_jax.models.lora import strengthen
 from astra_jax.params import Params
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.embedders import BUILT_IN, open_embedder
-from astra_jax.pose.people_words import count_people, is_person
-from astra_jax.pose.pose_files import SUFFIXES, letterbox, load_people
 from astra_jax.pose.retrieval import Retrieved, Retriever
+from astra_jax.sampling.engine import Engine
+from astra_jax.sampling.executables import Executables, parameter_shapes
+from astra_jax.sampling.preparation import Preparer, Ready
+from astra_jax.sampling.programs import Callback, listen
+from astra_jax.sampling.queue import Asked, Batch, batches
+from astra_jax.sampling.settings import Settings, defaults, settings_of
+from astra_jax.sampling.shapes import shape_of
+from astra_jax.training import rules
+from astra_jax.training.mesh import shardings
 from astra_jax.weights.adapters import refuse_adapters
-from astra_jax.weights.pretrained import check_tree, find_pretrained, fingerprint, load_pretrained
+from astra_jax.weights.importing import place_pretrained
+from astra_jax.weights.pretrained import check_tree, find_pretrained, fingerprint, load_config
 from astra_jax.weights.published_folder import check_folder, load_folder
 
 BATCH_SIZE = 4  # pictures drawn together
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Ready:
-    """A request with its files read, its pose found and everything drawn: all that can go wrong has gone right."""
-
-    request: Request
-    fields: dict[str, np.ndarray]
-    photos: tuple[UInt8[np.ndarray, "_ _ 3"], ...]  # small, for the contact sheet
-    skeleton: UInt8[np.ndarray, "_ _ 3"] | None  # as large as the canvas
-    retrieved: Retrieved | None
-    notes: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Pose:
-    """Where a request's pose comes from: people to draw, a finished skeleton picture, or neither."""
-
-    people: Float[np.ndarray, "P J 3"] | None = None  # in pixels of the canvas
-    picture: UInt8[np.ndarray, "H W 3"] | None = None
-    retrieved: Retrieved | None = None
-    note: str = ""  # what the user should know
+AnyPhoto = Photo | str | os.PathLike[str] | Shaped[np.ndarray, "..."]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
-    """One picture and where it comes from. `index` counts the pictures of one request."""
+    """One picture and where it comes from. `index` counts the pictures of one request, `number` the requests."""
 
     picture: UInt8[np.ndarray, "H W 3"]
     ready: Ready
     index: int
+    number: int = 0
 
 
-def people_asked_for(request: Request) -> int | None:
-    """How many people a retrieved pose must have: what the request says, else the prompt or the subjects' phrases.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Output:
+    """The pictures of one call and what they were drawn from."""
 
-    None: there are people ("a crowd"), but nobody says how many.
+    images: list[Image.Image]
+    ready: Ready
 
-    A subject that is no person (a backpack) takes no skeleton; where prompt and subjects disagree, the larger number
-    counts, for a prompt may name people who have no photo.
-    """
-    if request.people is not None:
-        return request.people
-    counted, subjects = count_people(request.prompt), sum(is_person(subject.phrase) for subject in request.subjects)
-    return subjects or None if counted is None else max(counted, subjects)
+    @property
+    def retrieved(self) -> Retrieved | None:
+        """The pose that was found for the prompt: its entry, action, caption, score and people."""
+        return self.ready.retrieved
+
+    @property
+    def skeleton(self) -> Image.Image | None:
+        """The pose as the model saw it."""
+        return None if self.ready.skeleton is None else Image.fromarray(self.ready.skeleton)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know."""
+        return self.ready.notes
 
 
 class AstraPipeline:
-    """A model with its tokenizer and its pose bank; calls are pure functions of the requests."""
+    """A model with its tokenizer and its pose bank; calls are pure functions of what is asked."""
 
     def __init__(
-        self, config: Config, params: Params, tokenizer: TextTokenizer, bank: PoseBank | None = None, weights: str = ""
+        self,
+        config: Config,
+        params: Params,
+        tokenizer: TextTokenizer,
+        bank: PoseBank | None = None,
+        weights: str = "",
+        mesh: Mesh | None = None,
+        lora_scale: float = 1.0,
+        programs: pathlib.Path | None = None,
     ):
-        self.config, self.model = config, Astra(config.model)
-        self.params = jax.tree.map(jnp.asarray, params)
+        """A pipeline of parts that are there.
+
+        Args:
+            config: the model's.
+            params: of all parts; those of the identity path, "dsm" and the image encoder, may be absent.
+            tokenizer: of both text encoders.
+            bank: where poses are retrieved from; None: no pose can be "auto".
+            weights: a fingerprint that tells the weights apart.
+            mesh: of devices that batches are split over; None: jax's first device.
+            lora_scale: strength of a LoRA that stands beside the weights.
+            programs: a folder that keeps traced programs for the next start; None: none are kept.
+        """
+        params = jax.tree.map(jnp.asarray, params)
+        if lora_scale != 1 and "lora" in params:
+            params = params | {"lora": strengthen(params["lora"], lora_scale)}
+            weights = f"{weights} lora_scale={lora_scale}"
+        self.config, self.params = config, params
         self.tokenizer, self.bank, self.weights = tokenizer, bank, weights
-        self._retriever = None if bank is None else Retriever(bank)
+        self.executables = Executables(programs)
+        self._engine = Engine(config, params, tokenizer, mesh, self.executables)
+        retriever = None if bank is None else Retriever(bank)
+        self._preparer = Preparer(config, tokenizer, retriever, has_dsm="dsm" in params)
 
     @classmethod
     def from_pretrained(
@@ -107,19 +129,31 @@ class AstraPipeline:
         folder: str | os.PathLike[str],
         pose_bank: str | os.PathLike[str] | None = None,
         pose_embedder: str | os.PathLike[str] = BUILT_IN,
+        mesh: Mesh | None = None,
+        programs: pathlib.Path | None = None,
+        lora_scale: float = 1.0,
     ) -> AstraPipeline:
         """Loads a folder of pretrained weights (or a training run's workdir) and, if named, a pose bank.
 
-        `pose_embedder` is the folder of the text encoder the bank was built with; "tfidf": the bank holds its own.
-        Raises `UserError` for folders that are missing, damaged, of another model or of adapters alone.
+        Args:
+            folder: with config.json, model.safetensors and tokenizer.json.
+            pose_bank: a folder made by `python -m astra_jax.pose build`.
+            pose_embedder: the folder of the text encoder the bank was built with; "tfidf": the bank holds its own.
+            mesh: devices to split batches and weights over; None: jax's first device.
+            programs, lora_scale: as in the constructor.
+
+        Weights are in the model's own dtype, each read straight onto its devices. Raises `UserError` for folders that
+        are missing, damaged, of another model or of adapters alone.
         """
         found = find_pretrained(pathlib.Path(folder))
         bank = _load_bank(pose_bank, pose_embedder)
         refuse_adapters(found)
-        config, params = load_pretrained(found)
-        model = Astra(config.model)
-        check_tree(params, jax.eval_shape(model.init, jax.random.key(0)), found)
-        return cls(config, params, load_tokenizer(found, config.model), bank, fingerprint(found))
+        config = load_config(found)
+        abstract = _shapes(config, mesh, programs)
+        params = place_pretrained(found, abstract)
+        check_tree(params, abstract, found)
+        tokenizer = load_tokenizer(found, config.model)
+        return cls(config, params, tokenizer, bank, fingerprint(found), mesh, lora_scale, programs)
 
     @classmethod
     def from_published(
@@ -129,161 +163,211 @@ class AstraPipeline:
         pose_bank: str | os.PathLike[str] | None = None,
         adapters: Mapping[str, str | os.PathLike[str]] = MappingProxyType({}),
         pose_embedder: str | os.PathLike[str] = BUILT_IN,
+        mesh: Mesh | None = None,
+        programs: pathlib.Path | None = None,
+        lora_scale: float = 1.0,
     ) -> AstraPipeline:
-        """Loads a model in its published layout, as FLUX.1-dev's, in `config.model.dtype` onto jax's first device.
+        """Loads a model in its published layout, as FLUX.1-dev's, in `config.model.dtype`.
 
         Args:
             config: its `model` must have the sizes of the weights.
             folder: with `transformer`, `vae`, `text_encoder`, `text_encoder_2`, `tokenizer` and `tokenizer_2`, and for
                 the adapter "dsm" also `image_encoder` (CLIP's or SigLIP's, as `model.dsm.encoder` says).
-            pose_bank, pose_embedder: as in `from_pretrained`.
+            pose_bank, pose_embedder, mesh: as in `from_pretrained`.
             adapters: "lora" or "dsm" -> its file in any of `weights.adapters.FORMS`; one that is not there costs
                 nothing and changes nothing.
+            programs, lora_scale: as in the constructor.
 
         Raises `UserError` for folders and files that are missing, damaged, pickled or of another model.
         """
         check_folder(folder, config.model, adapters, (CLIP_FOLDER, T5_FOLDER))
         tokenizer, bank = load_published_tokenizer(folder, config.model), _load_bank(pose_bank, pose_embedder)
-        abstract = jax.eval_shape(Astra(config.model).init, jax.random.key(0))
-        params, weights = load_folder(folder, config.model, abstract, adapters, jnp.dtype(config.model.dtype))
-        return cls(config, params, tokenizer, bank, weights)
-
-    def prepare(self, request: Request, size: tuple[int, int] | None = None, guidance: float | None = None) -> Ready:
-        """Reads a request's files and finds its pose; `size` is (height, width) in pixels.
-
-        Raises `UserError`, naming the request, for anything wrong with it.
-        """
-        size = size or (self.config.sample.height, self.config.sample.width)
-        guidance = self.config.sample.guidance if guidance is None else guidance
-        try:
-            check_sizes(self.config, size)
-            photos = tuple(load_photo(subject.image) for subject in request.subjects)
-            pose = self._pose(request, size)
-            subjects = tuple(Subject(s.phrase, photo) for s, photo in zip(request.subjects, photos, strict=True))
-            prepared = prepare(Example(request.prompt, subjects, pose.people, size), self.config, size)
-            if pose.picture is not None:
-                prepared = dataclasses.replace(prepared, pose=pose.picture, has_pose=True)
-            fields, truncated = arrays(prepared, self.config, self.tokenizer, guidance)
-        except UserError as error:
-            raise UserError(f"{request.name}: {error}") from error
-        notes = [pose.note] if pose.note else []
-        if truncated:
-            notes.append(f"the prompt is longer than {self.config.model.text_length} tokens; its end is not read")
-        if request.subjects and "dsm" not in self.params:
-            notes.append("no identity adapter is loaded: identity goes through the reference tokens alone")
-        skeleton = prepared.pose if prepared.has_pose else None
-        small = tuple(square(photo, min(size)) for photo in photos)
-        return Ready(request, fields, small, skeleton, pose.retrieved, tuple(notes))
-
-    def _pose(self, request: Request, size: tuple[int, int]) -> Pose:
-        if request.pose == "none":
-            return Pose()
-        if request.pose != "auto":
-            path = pathlib.Path(request.pose)
-            if path.suffix.lower() in SUFFIXES:
-                return Pose(people=load_people(path, size))
-            return Pose(picture=letterbox(load_photo(path), size))
-        count = people_asked_for(request)
-        if count is None:
-            return Pose(note="no pose: the prompt does not say how many people; say it, or set 'people'")
-        if count == 0:
-            return Pose(
-                note="no pose: neither prompt nor subjects name people in English words; set 'people' if there are some"
-            )
-        if self._retriever is None:
-            raise UserError("pose 'auto' needs a pose bank: give one with --pose_bank, or set the pose to 'none'")
-        found = self._retriever.retrieve([request.prompt], [count], size)[0]
-        return Pose(people=found[0].people, retrieved=found[0])
-
-    def _without_conditions(self, size: tuple[int, int], batch_size: int) -> Inputs:
-        """What any batch becomes in training when its examples lose all their conditions; without guidance input."""
-        nothing = prepare(Example("", (), None, size), self.config, size)
-        fields, _ = arrays(nothing, self.config, self.tokenizer, 0.0, DROP_ALL)
-        return stack([fields] * batch_size)
-
-    def draw(
-        self,
-        ready: Sequence[Ready],
-        steps: int | None = None,
-        batch_size: int = BATCH_SIZE,
-        cfg_scale: float | None = None,
-    ) -> Iterator[Result]:
-        """Draws all pictures of prepared requests of one size, in order, `batch_size` at a time.
-
-        A picture depends on its request, seed and index; other pictures of the batch do not change it (beyond the last
-        bit of a float where batch sizes differ). A last batch that is not full is padded, so that it needs no program
-        of its own. With a `cfg_scale` other than 1 (default: the config's) every step runs the model twice, the second
-        time without prompt, pose and subjects, and goes further away from that. Raises `UserError` for fewer than one
-        step and a scale that is no positive number.
-        """
-        steps = self.config.sample.steps if steps is None else steps
-        if steps < 1:
-            raise UserError(f"at least one step is needed, not {steps}")
-        cfg_scale = self.config.sample.cfg_scale if cfg_scale is None else cfg_scale
-        if not 0 < cfg_scale < math.inf:
-            raise UserError(f"cfg_scale must be a positive number (1: no classifier-free guidance), not {cfg_scale}")
-        if batch_size < 1:
-            raise UserError(f"a batch holds at least one picture, not {batch_size}")
-        jobs = [(one, index) for one in ready for index in range(one.request.num_images)]
-        if not jobs:
-            return
-        batch_size = min(batch_size, len(jobs))
-        height, width = jobs[0][0].fields["pose"].shape[:2]
-        tokens = height * width // (self.model.downsampling * PATCH) ** 2
-        times = schedule(steps, shift_of(tokens, self.config.sample.shift))
-        nothing = None if cfg_scale == 1 else self._without_conditions((height, width), batch_size)
-        for start in range(0, len(jobs), batch_size):
-            batch = jobs[start : start + batch_size]
-            padded = batch + [batch[-1]] * (batch_size - len(batch))
-            inputs = stack([one.fields for one, _ in padded])
-            without = None if nothing is None else dataclasses.replace(nothing, guidance=inputs.guidance)
-            seeds = np.array([one.request.seed for one, _ in padded], np.uint32)
-            indices = np.array([index for _, index in padded], np.uint32)
-            pictures = np.asarray(_draw(self.model, self.params, inputs, times, seeds, indices, without, cfg_scale))
-            for picture, (one, index) in zip(pictures, batch, strict=False):
-                yield Result(picture, one, index)
+        params, weights = load_folder(folder, config.model, _shapes(config, mesh, programs), adapters)
+        return cls(config, params, tokenizer, bank, weights, mesh, lora_scale, programs)
 
     def __call__(
         self,
-        requests: Iterable[Request],
-        steps: int | None = None,
+        prompt: str,
+        subjects: Mapping[str, AnyPhoto] = MappingProxyType({}),
+        pose: str | os.PathLike[str] | Image.Image | Shaped[np.ndarray, "..."] = "auto",
         size: tuple[int, int] | None = None,
+        steps: int | None = None,
         guidance: float | None = None,
+        seed: int = 0,
+        num_images: int = 1,
+        callback: Callback | None = None,
+        *,
+        people: int | None = None,
         cfg_scale: float | None = None,
-    ) -> list[Result]:
-        """Prepares and draws requests; raises `UserError` for the first that is wrong."""
-        ready = [self.prepare(request, size, guidance) for request in requests]
-        return list(self.draw(ready, steps, cfg_scale=cfg_scale))
+        image: AnyPhoto | None = None,
+        strength: float | None = None,
+        pose_start: float | None = None,
+        pose_end: float | None = None,
+        dsm_scale: float | None = None,
+        **run: Any,
+    ) -> Output:
+        """Draws `num_images` pictures of a prompt.
+
+        Args:
+            prompt: what is to be seen.
+            subjects: words of the prompt -> a photo of that subject (a path, a PIL image or a uint8 RGB array).
+            pose: "auto" (retrieved by the prompt), "none", a keypoint file, a skeleton picture (file or PIL image), or
+                people [P, 17 or 133, (x, y, v)] in pixels of the canvas.
+            size: (height, width) of the pictures, in pixels.
+            steps: of the sampler.
+            guidance: input of a guidance-distilled model such as FLUX.1-dev.
+            seed: the same seed gives the same pictures.
+            num_images: of this prompt.
+            callback: called after each step begins with (step, steps, latents [B, L, C] float32).
+            people: how many a retrieved pose must have; by default what the prompt says.
+            cfg_scale: classifier-free guidance; 1: off.
+            image, strength: a picture to start from, and how much of the schedule it goes through.
+            pose_start, pose_end: the part of the schedule in which the pose is seen, as fractions of it.
+            dsm_scale: strength of the identity offsets.
+            run: `solver` ("euler", "heun", "dpmpp") and `cache_threshold`.
+
+        What is not given is as the model's config says. Raises `UserError` for anything wrong with it.
+        """
+        request = Request(
+            prompt=prompt,
+            subjects=tuple(SubjectRequest(phrase.strip(), _photo(photo)) for phrase, photo in subjects.items()),
+            pose=_pose(pose),
+            people=people,
+            seed=seed,
+            num_images=num_images,
+            image=None if image is None else _photo(image),
+            height=size[0] if size else None,
+            width=size[1] if size else None,
+            steps=steps,
+            guidance=guidance,
+            cfg_scale=cfg_scale,
+            pose_start=pose_start,
+            pose_end=pose_end,
+            dsm_scale=dsm_scale,
+            strength=strength,
+        )
+        check_request(request)
+        results = list(self.draw([request], dataclasses.replace(self.defaults, **run), callback=callback))
+        return Output([Image.fromarray(one.picture) for one in results], results[0].ready)
+
+    @property
+    def model(self) -> Astra:
+        """The model's pure functions."""
+        return self._engine.model
+
+    @functools.cached_property
+    def bank_fingerprint(self) -> str:
+        """Tells the pose bank apart from others."""
+        return "" if self.bank is None else self.bank.fingerprint()
+
+    @property
+    def defaults(self) -> Settings:
+        """The settings of pictures that say nothing else."""
+        return defaults(self.config)
+
+    def prepare(self, request: Request, run: Settings | None = None) -> Ready:
+        """Reads a request's files and finds its pose, and draws nothing but the skeleton.
+
+        Raises `UserError`, naming the request, for anything wrong with it.
+        """
+        try:
+            settings = settings_of(request, run or self.defaults, self.config)
+        except UserError as error:
+            raise UserError(f"{request.name}: {error}") from error
+        return self._preparer(request, settings, shape_of(request, settings))
+
+    def draw(
+        self,
+        requests: Sequence[Request],
+        run: Settings | None = None,
+        batch_size: int = BATCH_SIZE,
+        indices: Sequence[Sequence[int]] | None = None,
+        refused: Callable[[int, UserError], None] | None = None,
+        callback: Callback | None = None,
+    ) -> Iterator[Result]:
+        """Draws the pictures of many requests, grouped into full batches of one shape.
+
+        Files are read and poses found by threads while the device draws. A picture depends on its request, seed and
+        index; grouping, batch size and the number of devices do not change it (beyond the last bits of a float). A
+        last batch that is not full is padded, so that it needs no program of its own.
+
+        Args:
+            requests: what is to be drawn; `Result.number` counts them.
+            run: settings for requests that have none of their own; the config's by default.
+            batch_size: pictures drawn together, rounded up to what divides over the mesh.
+            indices: which pictures of each request; all by default.
+            refused: told of a request (by number) that is wrong, and the others go on; without it the error is raised.
+            callback: as in `__call__`; it hears of every batch.
+
+        Raises `UserError` for a request that is wrong and a batch size below 1.
+        """
+        if batch_size < 1:
+            raise UserError(f"a batch holds at least one picture, not {batch_size}")
+
+        def refuse(number: int, error: UserError) -> None:
+            if refused is None:
+                raise error
+            refused(number, error)
+
+        asked = []
+        for number, request in enumerate(requests):
+            pictures = tuple(range(request.num_images)) if indices is None else tuple(indices[number])
+            try:
+                settings = settings_of(request, run or self.defaults, self.config)
+            except UserError as error:
+                refuse(number, UserError(f"{request.name}: {error}"))
+                continue
+            if pictures:
+                asked.append(Asked(number, request, settings, pictures))
+
+        def rows(pictures: int) -> int:
+            return self._engine.rows(pictures, batch_size)
+
+        # Two batches at a time: the device draws one while the pictures of the other are taken away.
+        begun: deque[tuple[Any, Batch]] = deque()
+        for batch in batches(asked, self._preparer, rows, batch_size, refuse):
+            begun.append((self._begin(batch, callback), batch))
+            if len(begun) > 1:
+                yield from _taken(*begun.popleft())
+        while begun:
+            yield from _taken(*begun.popleft())
+
+    def _begin(self, batch: Batch, callback: Callback | None) -> Any:
+        jobs = [(ready, index) for _, ready, index in batch.jobs]
+        if callback is None:
+            return self._engine.draw(jobs, batch.shape, batch.rows)
+        with listen(callback) as listener:
+            return self._engine.draw(jobs, batch.shape, batch.rows, listener).block_until_ready()
+
+
+def _taken(pictures: Any, batch: Batch) -> Iterator[Result]:
+    for picture, (number, ready, index) in zip(np.asarray(pictures), batch.jobs, strict=False):
+        yield Result(picture, ready, index, number)
+
+
+def _photo(photo: AnyPhoto) -> Photo:
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+            raise UserError(f"a photo must be uint8 of height x width x 3, not {photo.dtype} of {photo.shape}")
+        return Image.fromarray(photo)
+    return photo if isinstance(photo, Image.Image) else pathlib.Path(photo)
+
+
+def _pose(pose: Any) -> str | GivenPose:
+    if isinstance(pose, Image.Image):
+        return GivenPose(picture=pose)
+    return GivenPose(people=np.asarray(pose)) if isinstance(pose, (np.ndarray, list, tuple)) else os.fspath(pose)
+
+
+def _shapes(config: Config, mesh: Mesh | None, programs: pathlib.Path | None) -> Params:
+    """Shapes of all parts of a model, with the dtype and the place that each parameter is to have."""
+    shapes, dtype = parameter_shapes(Astra(config.model), programs), jnp.dtype(config.model.dtype)
+    if mesh is None:
+        homes = jax.tree.map(lambda _: SingleDeviceSharding(jax.local_devices()[0]), shapes)
+    else:
+        homes = shardings(shapes, rules.astra(config.model), mesh)
+    return jax.tree.map(lambda leaf, home: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=home), shapes, homes)
 
 
 def _load_bank(folder: str | os.PathLike[str] | None, embedder: str | os.PathLike[str]) -> PoseBank | None:
     return PoseBank.load(pathlib.Path(folder), embedder=open_embedder(os.fspath(embedder))) if folder else None
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _draw(
-    model: Astra,
-    params: Params,
-    inputs: Inputs,
-    times: Float[Array | np.ndarray, " S"],
-    seeds: Integer[Array | np.ndarray, " B"],
-    indices: Integer[Array | np.ndarray, " B"],
-    without: Inputs | None,
-    cfg_scale: Float[Array, ""] | float,
-) -> UInt8[Array, "B H W 3"]:
-    """Encodes once, integrates the flow, decodes: one program for one size, number of steps and batch size.
-
-    `without` holds the same batch without conditions, for classifier-free guidance; None: there is none.
-    """
-    height, width = (side // model.downsampling for side in inputs.pose.shape[1:3])
-    tokens = height * width // PATCH**2
-    both = inputs if without is None else jax.tree.map(lambda *halves: jnp.concatenate(halves), inputs, without)
-    conditions = model.encode(params, both, (height, width))
-    noise = initial_noise(jnp.asarray(seeds), jnp.asarray(indices), tokens, model.config.transformer.latent_dim)
-
-    def velocity(x: Float[Array, "B L C"], t: Float[Array, " B"]) -> Float[Array, "B L C"]:
-        return model.velocity(params, x, t, conditions)
-
-    guided = velocity if without is None else classifier_free(velocity, jnp.asarray(cfg_scale))
-    x = euler(guided, noise, times)
-    return model.decode(params, unpatchify(x, height, width))

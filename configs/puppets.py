@@ -1,7 +1,8 @@
 """The default: a small ASTRA trained from nothing on drawn people, on a laptop.
 
-Three stages share this file. The second reads the first one's autoencoder, frozen, through a cache of latents; the
-third goes on from the second one's weights with a new warm-up (a warm restart, arXiv 1608.03983).
+Four stages share this file. The second reads the first one's autoencoder, frozen, through a cache of latents; the
+third goes on from the second one's weights with a new warm-up (a warm restart, arXiv 1608.03983). The last teaches the
+shipped weights the variant whose condition pictures are computed once a picture (model.condition_attention="cached").
 
     python -m data.puppets --out runs/tfds
     python train.py --config configs/puppets.py:autoencoder --workdir runs/autoencoder
@@ -9,6 +10,7 @@ third goes on from the second one's weights with a new warm-up (a warm restart, 
         --out runs/latents
     python train.py --config configs/puppets.py --workdir runs/puppets
     python train.py --config configs/puppets.py:restart --workdir runs/puppets_restart
+    python train.py --config configs/puppets.py:cached --workdir runs/puppets_cached
     python -m data.pose_library --out runs/pose_bank
     python sample.py --checkpoint runs/puppets_restart/pretrained --pose_bank runs/pose_bank
 
@@ -24,12 +26,13 @@ import ml_collections
 from astra_jax.config import Config, as_config_dict
 
 RUNS = "runs"
+STAGES = ("autoencoder", "astra", "restart", "cached")
 
 
 def get_config(stage: str = "astra") -> ml_collections.ConfigDict:
-    """The config of one stage: "autoencoder", "astra" (also without a name) or "restart"."""
-    if stage not in ("", "astra", "restart", "autoencoder"):
-        raise ValueError(f"configs/puppets.py has the stages 'autoencoder', 'astra' and 'restart', not {stage!r}")
+    """The config of one stage: "autoencoder", "astra" (also without a name), "restart" or "cached"."""
+    if stage not in ("", *STAGES):
+        raise ValueError(f"configs/puppets.py has the stages {', '.join(STAGES)}, not {stage!r}")
     config = as_config_dict(Config())
 
     model = config.model
@@ -66,6 +69,10 @@ def get_config(stage: str = "astra") -> ml_collections.ConfigDict:
         if stage == "restart":
             train.update(initialize_from=(f"{RUNS}/puppets/pretrained",), steps=13_000)
             train.optimizer.update(learning_rate=1.2e-3, warmup_steps=200)
+        elif stage == "cached":
+            model.condition_attention = "cached"
+            train.update(initialize_from=("pretrained/puppets",), steps=3000)
+            train.optimizer.update(learning_rate=8e-4, warmup_steps=200)
         else:
             train.update(initialize_from=(f"{RUNS}/autoencoder/pretrained",), steps=7200)
             train.optimizer.update(learning_rate=1.5e-3, warmup_steps=300)

@@ -50,6 +50,8 @@ def test_transformers_that_cannot_be(fields, message):
         ({"model": {"clip_text": {"width": 8}}}, "pooled_dim and clip_text.width"),
         ({"model": {"autoencoder": {"latent_channels": 4}}}, "4 x autoencoder.latent_channels"),
         ({"model": {"dsm": {"heads": 7}}}, "7 heads do not divide"),
+        ({"model": {"condition_attention": "reused"}}, "condition_attention must be 'full' or 'cached', not 'reused'"),
+        ({"model": {"condition_scope": "pose"}}, "condition_scope must be 'all' or 'image', not 'pose'"),
         ({"train": {"timesteps": "beta"}}, "'uniform' or 'logit_normal'"),
         ({"sample": {"shift": "dynamic"}}, "sample.shift must be 'resolution' or 'none', not 'dynamic'"),
         ({"sample": {"solver": "rk4"}}, "sample.solver must be one of 'euler', 'heun', 'dpmpp', not 'rk4'"),

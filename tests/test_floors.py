@@ -27,8 +27,9 @@ FLOORS = {
     "training": {"config", "costs", "hosts", "errors", "params", "models", "flow", "weights"},
     "planning": {"config", "costs", "errors", "params", "models", "training"},
     "plan": {"cli", "errors", "planning"},
-    "pipeline": {"config", "errors", "params", "models", "flow", "pose", "weights", "inputs"},
-    "results": {"config", "errors", "pipeline"},
+    "sampling": {"config", "errors", "params", "models", "flow", "pose", "inputs", "training"},
+    "pipeline": {"config", "errors", "params", "models", "pose", "weights", "inputs", "training", "sampling"},
+    "results": {"config", "errors", "inputs", "pipeline"},
 }
 
 

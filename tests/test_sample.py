@@ -4,6 +4,8 @@ import json
 import os
 import pathlib
 import re
+import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -55,10 +57,10 @@ def sample(pretrained, tmp_path_factory):
 
 
 def run_here(*arguments):
-    """`sample.main` in this process: as checked as the rest of the tests, and without the start of a process."""
+    """`sample.draw` in this process: as checked as the rest of the tests, and without the start of a process."""
     with flagsaver.flagsaver():
         flags.FLAGS(["sample.py", *arguments])
-        program.main([])
+        program.draw()
 
 
 def read(path):
@@ -102,7 +104,7 @@ def test_a_bad_line_costs_no_other_line_and_the_same_seed_gives_the_same_picture
     *errors, summary = done.stderr.strip().splitlines()
     assert summary == "4 of 6 requests are wrong and were left out"
     assert all(line.startswith("error: requests.jsonl line ") for line in errors), done.stderr
-    assert [line.split("line ")[1][0] for line in errors] == ["2", "3", "4", "6"]
+    assert sorted(line.split("line ")[1][0] for line in errors) == ["2", "3", "4", "6"]
     written = manifest_of(tmp_path / "many")
     assert [(line["request"], line["index"]) for line in written] == [
         ("requests.jsonl line 1", 0),
@@ -110,11 +112,100 @@ def test_a_bad_line_costs_no_other_line_and_the_same_seed_gives_the_same_picture
         ("requests.jsonl line 5", 1),
     ]
     alone = folder / "alone.jsonl"
-    alone.write_text("\n".join(2 * [json.dumps(good)]))
+    alone.write_text("\n".join([json.dumps(good | {"seed": 9}), json.dumps(good), json.dumps(good)]))
     done = sample(f"--requests={alone}", "--batch_size=2", out=tmp_path / "alone")
     assert done.returncode == 0, done.stderr
-    first, again = (read(tmp_path / name / "0000_0.png") for name in ("many", "alone"))
-    np.testing.assert_array_equal(first, again)
+    other, again = manifest_of(tmp_path / "alone")
+    assert (other["seed"], again["key"]) == (9, written[0]["key"])
+    pictures = [
+        read(out / line["file"]) for out, line in ((tmp_path / "many", written[0]), (tmp_path / "alone", again))
+    ]
+    assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 1
+
+
+def many(folder, count=24):
+    """A file of requests of several shapes."""
+    lines = [
+        {"prompt": "a man waving", "subjects": [{"phrase": "a man", "image": "man.png"}], "seed": i}
+        | [{}, {"pose": "none"}, {"height": 16, "width": 48}][i % 3]
+        for i in range(count)
+    ]
+    path = folder / f"many_{count}.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    return path
+
+
+def test_a_run_that_was_killed_goes_on(pretrained, sample, folder, tmp_path):
+    requests, out = many(folder), tmp_path / "out"
+    command = [sys.executable, "-u", ROOT / "sample.py", f"--checkpoint={pretrained}", f"--pose_bank={BANK}"]
+    command += [f"--requests={requests}", "--batch_size=2", f"--out={out}"]
+    one_device = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=one_device, cwd=ROOT) as killed:
+        for line in killed.stdout:
+            if "9/24" in line:
+                killed.kill()
+                break
+    there = manifest_of(out)
+    assert 9 <= len(there) < 24
+    files = {line["file"]: (out / line["file"]).stat().st_mtime_ns for line in there}
+    again = subprocess.run(command, capture_output=True, text=True, env=one_device, cwd=ROOT, timeout=280)
+    assert again.returncode == 0, again.stderr
+    assert f"{len(there)} of 24 pictures are there already" in again.stdout
+    assert {name: (out / name).stat().st_mtime_ns for name in files} == files
+    lines = manifest_of(out)
+    assert len({line["key"] for line in lines}) == len(lines) == 24
+    assert not list(out.glob(".*.tmp")) or len(list(out.glob(".*.tmp"))) == 1  # what was being written when it died
+    # On eight devices, in other batches: the same pictures.
+    done = sample(f"--requests={requests}", "--batch_size=8", out=tmp_path / "other")
+    assert done.returncode == 0, done.stderr
+    by_key = {line["key"]: tmp_path / "other" / line["file"] for line in manifest_of(tmp_path / "other")}
+    for line in lines:
+        assert np.abs(read(out / line["file"]).astype(int) - read(by_key[line["key"]])).max() <= 1
+    assert read(out / "sheet.png").shape == read(tmp_path / "other" / "sheet.png").shape
+
+
+def test_ctrl_c_keeps_what_is_drawn(pretrained, folder, tmp_path):
+    # Shells have background jobs ignore the signal.
+    start = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    start += "runpy.run_path('sample.py', run_name='__main__')"
+    command = [sys.executable, "-u", "-c", start, f"--checkpoint={pretrained}", f"--pose_bank={BANK}"]
+    command += [f"--requests={many(folder)}", "--batch_size=1", f"--out={tmp_path / 'out'}"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    with run:
+        for line in run.stdout:
+            if "3/24" in line:
+                run.send_signal(signal.SIGINT)
+                break
+        _, errors = run.communicate(timeout=120)
+    assert run.returncode == 130
+    assert errors.strip().splitlines()[-1] == "interrupted"
+    lines = manifest_of(tmp_path / "out")
+    assert 3 <= len(lines) < 24
+    assert all(read(tmp_path / "out" / line["file"]).std() > 0 for line in lines)
+
+
+def test_two_processes_share_a_run(pretrained, folder, tmp_path):
+    requests, out = many(folder, 7), tmp_path / "out"
+    command = [sys.executable, ROOT / "sample.py", f"--checkpoint={pretrained}", f"--pose_bank={BANK}"]
+    command += [f"--requests={requests}", f"--out={out}", "--processes=2"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    runs = [
+        subprocess.Popen(
+            [*command, f"--coordinator=127.0.0.1:{port}", f"--process_id={i}"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
+        )
+        for i in range(2)
+    ]  # fmt: skip
+    outputs = [run.communicate(timeout=280) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    lines = manifest_of(out)
+    assert len({line["key"] for line in lines}) == len(lines) == 7
+    assert sum("4/4" in text for text, _ in outputs) == sum("3/3" in text for text, _ in outputs) == 1
+    assert [path.name for path in out.glob("manifest*")] == ["manifest.jsonl"]
+    assert (out / "sheet.png").is_file()
 
 
 PROMPT = "--prompt=a man waving"
@@ -123,18 +214,22 @@ PROMPT = "--prompt=a man waving"
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([PROMPT, "--subject=a man={folder}/missing.png"], "missing.png: there is no such photo"),
+        ([PROMPT, "--subject=a man={folder}/missing.png"], "the request: .*missing.png: there is no such file"),
         ([PROMPT, "--subject=a man={folder}/broken.png"], "broken.png"),
         ([PROMPT, "--subject=a man={folder}/huge.png"], "huge.png: more than the 67108864 pixels"),
         ([PROMPT, "--subject=a dog={folder}/man.png"], "'a dog'"),
         ([PROMPT, "--subject=man.png"], "must be 'PHRASE=PHOTO'"),
         ([PROMPT, "--people=7"], "7"),
-        ([PROMPT, "--steps=0"], "--steps must be at least 1"),
+        ([PROMPT, "--steps=0"], "steps must be at least 1"),
         ([PROMPT, "--height=33"], "height 33"),
         ([PROMPT, "--guidance=3"], "no guidance input"),
-        ([PROMPT, "--cfg_scale=0"], "--cfg_scale must be a positive number"),
-        ([PROMPT, "--cfg_scale=nan"], "--cfg_scale must be a positive number"),
+        ([PROMPT, "--cfg_scale=0"], "cfg_scale must be a positive number"),
+        ([PROMPT, "--cfg_scale=nan"], "cfg_scale must be a positive number"),
         ([PROMPT, "--batch_size=0"], "--batch_size must be at least 1"),
+        ([PROMPT, "--pose_start=2"], "pose_start and pose_end must be fractions"),
+        ([PROMPT, "--image={folder}/missing.png"], "missing.png"),
+        ([PROMPT, "--image={folder}/man.png", "--strength=0"], "strength must be above 0"),
+        ([PROMPT, "--mesh_tensor=3"], "does not fit 8 devices"),
         ([PROMPT, "--requests=x.jsonl"], "exclude each other"),
         (["--seed=3"], "--seed needs --prompt"),
         (["--requests={folder}/none.jsonl"], "No such file"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from astra_jax.config import Config
+from astra_jax.config import Config, ModelConfig
 from astra_jax.costs import autoencoder, encoders
 from astra_jax.costs.products import Product
 from astra_jax.costs.tally import Tally
@@ -42,18 +42,24 @@ def step_products(config: Config, trained: Iterable[str], canvas: tuple[int, int
         encoders.clip_text(tally, model)
         encoders.image_encoder(tally, model)
     encoders.dsm(tally, model)
-    canvas_tokens, conditions = token_counts(config, canvas)
-    transformer(tally, model, canvas_tokens, conditions, trained_latents)
+    transformer(tally, model, tokens(model, canvas), condition_pictures(config, canvas), trained_latents)
     return tally.products
 
 
-def token_counts(config: Config, canvas: tuple[int, int] | None = None) -> tuple[int, int]:
-    """Tokens of the canvas (of these pixels where it is not the config's), and of the pose and all references."""
-    side = config.model.autoencoder.downsampling * _PATCH
-    height, width = canvas or (config.data.height, config.data.width)
-    tokens = (height // side) * (width // side)
-    reference = (config.data.reference_size // side) ** 2
-    return tokens, tokens + config.model.max_subjects * reference
+def tokens(model: ModelConfig, size: tuple[int, int]) -> int:
+    """Tokens of a picture of `size` in pixels."""
+    side = model.autoencoder.downsampling * _PATCH
+    return (size[0] // side) * (size[1] // side)
+
+
+def condition_pictures(config: Config, canvas: tuple[int, int] | None = None) -> list[tuple[int, int]]:
+    """The condition pictures of a training example, present or masked: how many, and tokens of each of them.
+
+    First the pose, which has the canvas's size (of these pixels where it is not the config's), then the references.
+    """
+    model, data = config.model, config.data
+    reference = tokens(model, (data.reference_size, data.reference_size))
+    return [(1, tokens(model, canvas or (data.height, data.width))), (model.max_subjects, reference)]
 
 
 def step_flops(config: Config, trained: Iterable[str], canvas: tuple[int, int] | None = None) -> float:

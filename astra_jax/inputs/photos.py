@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import warnings
@@ -32,36 +33,43 @@ _DAMAGED = (
 )
 
 
-def load_photo(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "H W 3"]:
-    """Reads a photo: upright (EXIF orientation applied), transparency on white, 8 bits a channel, first frame.
+def load_photo(path: str | os.PathLike[str] | Image.Image, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "H W 3"]:
+    """Reads a photo, a file's or one that Pillow has opened: upright (EXIF orientation applied), transparency on white,
+    8 bits a channel, first frame.
 
     The size in the header is checked before anything is decoded. Raises `UserError`, naming the file, if it is
     missing, no picture of a known format, damaged, cut short, or has more than `max_pixels` pixels.
     """
+    name = "the photo" if isinstance(path, Image.Image) else path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd but readable metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            with _opened(path) as image:
                 width, height = image.size
                 if width * height > max_pixels:
                     raise UserError(
-                        f"{path}: {width} x {height} pixels are more than the {max_pixels} allowed: scale the photo"
+                        f"{name}: {width} x {height} pixels are more than the {max_pixels} allowed: scale the photo"
                         " down"
                     )
                 return to_rgb(ImageOps.exif_transpose(image))
         except FileNotFoundError as error:
-            raise UserError(f"{path}: there is no such photo") from error
+            raise UserError(f"{name}: there is no such photo") from error
         except IsADirectoryError as error:
-            raise UserError(f"{path} is a folder: give a photo") from error
+            raise UserError(f"{name} is a folder: give a photo") from error
         except PermissionError as error:
-            raise UserError(f"{path}: no permission to read this photo") from error
+            raise UserError(f"{name}: no permission to read this photo") from error
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise UserError(f"{path}: more than the {max_pixels} pixels allowed: scale the photo down") from error
+            raise UserError(f"{name}: more than the {max_pixels} pixels allowed: scale the photo down") from error
         except Image.UnidentifiedImageError as error:
-            raise UserError(f"{path} is no picture that can be read: give a {', '.join(FORMATS)} file") from error
+            raise UserError(f"{name} is no picture that can be read: give a {', '.join(FORMATS)} file") from error
         except _DAMAGED as error:
-            raise UserError(f"{path}: the photo is damaged or cut short ({error})") from error
+            raise UserError(f"{name}: the photo is damaged or cut short ({error})") from error
+
+
+def _opened(path: str | os.PathLike[str] | Image.Image) -> contextlib.AbstractContextManager[Image.Image]:
+    """A picture that the caller opened stays open."""
+    return contextlib.nullcontext(path) if isinstance(path, Image.Image) else Image.open(path, formats=FORMATS)
 
 
 def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:

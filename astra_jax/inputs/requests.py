@@ -2,20 +2,26 @@
 
     {"prompt": "a man waving hello and a woman dancing, on the beach",
      "subjects": [{"phrase": "a man", "image": "man.png"}, {"phrase": "a woman", "image": "woman.png"}],
-     "pose": "auto", "people": 2, "seed": 7, "num_images": 2}
+     "pose": "auto", "people": 2, "seed": 7, "num_images": 2, "height": 128, "width": 192, "steps": 30}
 
 Only `prompt` is needed. `pose` is "auto" (retrieved by the prompt), "none", or a file: OpenPose or COCO keypoints
-(.json, .npz) or a skeleton picture. `people` overrides the number of people read from the prompt. File names are
-relative to the folder of the request file.
+(.json, .npz) or a skeleton picture. `people` overrides the number of people read from the prompt. `image` is a start
+picture, and `strength` how far the result may go away from it. File names are relative to the folder of the request
+file. The keys of `OVERRIDES` stand for the flags of the same names, for one request.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pathlib
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
 
 from astra_jax.errors import UserError
 
@@ -23,26 +29,60 @@ MAX_LINE = 1 << 20  # characters
 MAX_PROMPT = 10_000  # characters
 MAX_IMAGES = 1000  # of one request
 
+Photo = pathlib.Path | Image.Image
+
+# Settings of the sampler that one request may have for itself (`sampling.settings.Settings` checks the values).
+OVERRIDES = {
+    "height": int,
+    "width": int,
+    "steps": int,
+    "guidance": float,
+    "cfg_scale": float,
+    "pose_start": float,
+    "pose_end": float,
+    "dsm_scale": float,
+    "strength": float,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class SubjectRequest:
     """One subject: its words in the prompt and a photo of it."""
 
     phrase: str
-    image: pathlib.Path
+    image: Photo
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GivenPose:
+    """A pose handed over in memory: people in pixels of the canvas, or a finished skeleton picture."""
+
+    people: Float[np.ndarray, "P J 3"] | None = None
+    picture: Image.Image | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A checked request; the files it names are not opened yet. `name` tells it in messages and file names."""
+    """A checked request; the files it names are not opened yet. `name` tells it in messages."""
 
     prompt: str
     subjects: tuple[SubjectRequest, ...] = ()
-    pose: str = "auto"
+    pose: str | GivenPose = "auto"  # or "none", or a file's name
     people: int | None = None
     seed: int = 0
     num_images: int = 1
     name: str = "request"
+    image: Photo | None = None  # the picture to start from
+    # None: as the run says.
+    height: int | None = None
+    width: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    cfg_scale: float | None = None
+    pose_start: float | None = None
+    pose_end: float | None = None
+    dsm_scale: float | None = None
+    strength: float | None = None
 
 
 def parse_request(fields: Any, folder: pathlib.Path, name: str = "request") -> Request:
@@ -59,30 +99,48 @@ def parse_request(fields: Any, folder: pathlib.Path, name: str = "request") -> R
 
     def get(key: str, kind: type, default: Any) -> Any:
         value = fields.get(key, default)
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value) if abs(value) < 1 << 53 else math.inf
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise UserError(f"{name}: {key!r} must be {_KINDS[kind]}, not {_short(value)}")
         return default if value is None else value
 
-    prompt = get("prompt", str, "").strip()
-    if not prompt:
-        raise UserError(f"{name}: 'prompt' is missing or empty")
-    if len(prompt) > MAX_PROMPT:
-        raise UserError(f"{name}: the prompt has {len(prompt)} characters, {MAX_PROMPT} is the most")
-    pose = get("pose", str, "auto")
+    pose, image = get("pose", str, "auto"), get("image", str, None)
     if pose not in ("auto", "none"):
         pose = str(_path(pose, folder, name))
-    people, seed, images = get("people", int, None), get("seed", int, 0), get("num_images", int, 1)
-    if people is not None and people < 0:
-        raise UserError(f"{name}: 'people' must not be negative, but is {people}")
-    if not 0 <= seed < 2**32:
-        raise UserError(f"{name}: 'seed' must be from 0 to {2**32 - 1}, not {seed}")
-    if not 1 <= images <= MAX_IMAGES:
-        raise UserError(f"{name}: 'num_images' must be from 1 to {MAX_IMAGES}, not {images}")
-    subjects = tuple(_subject(subject, folder, name) for subject in get("subjects", list, []))
-    return Request(prompt, subjects, pose, people, seed, images, name)
+    request = Request(
+        prompt=get("prompt", str, "").strip(),
+        subjects=tuple(_subject(subject, folder, name) for subject in get("subjects", list, [])),
+        pose=pose,
+        people=get("people", int, None),
+        seed=get("seed", int, 0),
+        num_images=get("num_images", int, 1),
+        name=name,
+        image=None if image is None else _path(image, folder, name),
+        **{key: get(key, kind, None) for key, kind in OVERRIDES.items()},
+    )
+    check_request(request)
+    return request
 
 
-_KINDS = {str: "a text", int: "a whole number", list: "a list"}
+def check_request(request: Request) -> None:
+    """Raises `UserError` for numbers out of range, an empty prompt and one of more than `MAX_PROMPT` characters."""
+    name = request.name
+    if not request.prompt.strip():
+        raise UserError(f"{name}: 'prompt' is missing or empty")
+    if len(request.prompt) > MAX_PROMPT:
+        raise UserError(f"{name}: the prompt has {len(request.prompt)} characters, {MAX_PROMPT} is the most")
+    if request.people is not None and request.people < 0:
+        raise UserError(f"{name}: 'people' must not be negative, but is {request.people}")
+    if not 0 <= request.seed < 2**32:
+        raise UserError(f"{name}: 'seed' must be from 0 to {2**32 - 1}, not {request.seed}")
+    if not 1 <= request.num_images <= MAX_IMAGES:
+        raise UserError(f"{name}: 'num_images' must be from 1 to {MAX_IMAGES}, not {request.num_images}")
+    if request.strength is not None and request.image is None:
+        raise UserError(f"{name}: 'strength' needs 'image', the picture to start from")
+
+
+_KINDS = {str: "a text", int: "a whole number", float: "a number", list: "a list"}
 
 
 def _subject(fields: Any, folder: pathlib.Path, name: str) -> SubjectRequest:

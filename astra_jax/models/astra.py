@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -18,9 +20,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 from astra_jax.config import ModelConfig
 from astra_jax.models import autoencoder, lora
 from astra_jax.models.clip import ClipTextEncoder
-from astra_jax.models.conditions import AnyArray, Conditions
+from astra_jax.models.conditions import AnyArray, CachedPictures, Conditions
 from astra_jax.models.dsm import Dsm, place_offsets
 from astra_jax.models.europe import positions, rotary_tables
+from astra_jax.models.first_block_cache import FirstBlockCache, empty_cache, reusing_velocity
 from astra_jax.models.image_encoder import image_encoder
 from astra_jax.models.t5 import T5Encoder
 from astra_jax.models.tiling import decode_tiled
@@ -81,11 +84,21 @@ def _grid(latents: Float[Array, "*B h w C"]) -> tuple[int, int]:
 
 
 class _Pictures(NamedTuple):
-    """Condition pictures of one size: n of each example."""
+    """n condition pictures of each example, all of one size."""
 
     tokens: Float[Array, "B n L C"]
-    exist: Bool[Array, "B n"]
-    ids: Float[np.ndarray, "n*L 3"]
+    exist: Bool[Array, "B n L"]
+    ids: Float[np.ndarray, "n L 3"]
+
+
+def _together(pictures: list[_Pictures]) -> _Pictures:
+    """All tokens of an example as those of one picture."""
+    batch = len(pictures[0].tokens)
+    return _Pictures(
+        jnp.concatenate([one.tokens.reshape(batch, 1, -1, one.tokens.shape[-1]) for one in pictures], 2),
+        jnp.concatenate([one.exist.reshape(batch, 1, -1) for one in pictures], 2),
+        np.concatenate([one.ids.reshape(1, -1, 3) for one in pictures], 1),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,24 +205,27 @@ class Astra:
         config = self.config
         batch = inputs.has_reference.shape[0]
         ids, pictures = self._condition_pictures(params, inputs, canvas, rng)
-        always = jnp.ones((batch, len(ids)), bool)
-        exist = [jnp.repeat(one.exist, one.tokens.shape[2], 1) for one in pictures]
-        images = [rearrange(one.tokens, "b n l c -> b (n l) c") for one in pictures]
-        ids = np.concatenate([ids, *(one.ids for one in pictures)])
-        cos, sin = rotary_tables(
-            jnp.broadcast_to(ids, (batch, *ids.shape)), config.transformer.axes_dim, config.transformer.theta
-        )
+        pooled = self.pooled_features(params, inputs.pooled_tokens)
+        cached: tuple[CachedPictures, ...] = ()
+        if config.condition_attention == "cached" and pictures:
+            groups = [_together(pictures)] if config.condition_scope == "all" else pictures
+            cached = tuple(self._cache(params, one, inputs.guidance, pooled) for one in groups)
+            pictures = []
+        nothing = jnp.zeros((batch, 1, 0, config.transformer.latent_dim)), jnp.zeros((batch, 1, 0), bool)
+        sequence = _together(pictures or [_Pictures(*nothing, ids[None, :0])])
+        cos, sin = self._rotary(np.concatenate([ids, sequence.ids[0]]), batch)
         offsets, place = self._identity(params, inputs)
         return Conditions(
             text=self.text_features(params, inputs.text_tokens),
-            pooled=self.pooled_features(params, inputs.pooled_tokens),
+            pooled=pooled,
             guidance=inputs.guidance,
-            images=jnp.concatenate(images or [jnp.zeros((batch, 0, config.transformer.latent_dim))], 1),
+            images=sequence.tokens[:, 0],
             cos=cos,
             sin=sin,
-            mask=jnp.concatenate([always, *exist], 1),
+            mask=jnp.concatenate([jnp.ones((batch, len(ids)), bool), sequence.exist[:, 0]], 1),
             offsets=offsets,
             place=place,
+            cached=cached,
         )
 
     def _condition_pictures(
@@ -231,11 +247,27 @@ class Astra:
         start = length + math.prod(canvas_grid)
         shared, pose_ids, reference_ids = np.split(ids, [start, start + math.prod(pose_grid)])
         pictures = []
-        if pose is not None and inputs.has_pose is not None:
-            pictures.append(_Pictures(patchify(pose[:, None]), jnp.asarray(inputs.has_pose)[:, None], pose_ids))
-        if references is not None:
-            pictures.append(_Pictures(patchify(references), jnp.asarray(inputs.has_reference), reference_ids))
+        for latents, exist, ids in (
+            (None if pose is None else pose[:, None], inputs.has_pose, pose_ids),
+            (references, inputs.has_reference, reference_ids),
+        ):
+            if latents is not None and exist is not None:
+                tokens = patchify(latents)
+                shape = tokens.shape[:3]
+                exist = jnp.broadcast_to(jnp.reshape(exist, (*shape[:2], 1)), shape)
+                pictures.append(_Pictures(tokens, exist, ids.reshape(*shape[1:], 3)))
         return shared, pictures
+
+    def _cache(
+        self, params: Params, pictures: _Pictures, guidance: Float[AnyArray, " B"], pooled: Float[Array, "B Cp"]
+    ) -> CachedPictures:
+        tables = self._rotary(pictures.ids, len(pictures.tokens))
+        arguments = (pictures.tokens, *tables, pictures.exist, guidance, pooled)
+        return self._transform(params, *arguments, method="cache")
+
+    def _rotary(self, ids: Float[np.ndarray, "*L 3"], batch: int) -> tuple[Float[Array, "B *L P"], ...]:
+        sizes = self.config.transformer
+        return rotary_tables(jnp.broadcast_to(ids, (batch, *ids.shape)), sizes.axes_dim, sizes.theta)
 
     def text_features(
         self, params: Params, ids: Int[AnyArray, "*B L"] | Float[AnyArray, "*B L Ct"]
@@ -286,8 +318,35 @@ class Astra:
         self, params: Params, x_t: Float[Array, "B L C"], t: Float[Array, " B"], conditions: Conditions
     ) -> Float[Array, "B L C"]:
         """The flow's velocity (noise - picture) at the canvas tokens x_t and times t; a part "lora" is applied."""
+        return self._transform(params, x_t, t, conditions)
+
+    def first_block_cache(self, batch: int, canvas_tokens: int) -> FirstBlockCache:
+        """What `reusing_velocity` remembers, before the first evaluation."""
+        return empty_cache(self._modules["transformer"], batch, canvas_tokens)
+
+    def reusing_velocity(
+        self,
+        params: Params,
+        x_t: Float[Array, "B L C"],
+        t: Float[Array, " B"],
+        conditions: Conditions,
+        cache: FirstBlockCache,
+        threshold: Float[Array, ""] | Float[Array, " B"] | float,
+    ) -> tuple[Float[Array, "B L C"], FirstBlockCache]:
+        """`velocity`, but where little has changed since the last full one from the first block alone."""
+        with self._adapted(params) as variables:
+            return reusing_velocity(self._modules["transformer"], variables, x_t, t, conditions, cache, threshold)
+
+    def _transform(self, params: Params, *args: Any, **kwargs: Any) -> Any:
+        """A method of the transformer with its LoRA, if it has one."""
+        with self._adapted(params) as variables:
+            return self._modules["transformer"].apply(variables, *args, **kwargs)
+
+    @contextlib.contextmanager
+    def _adapted(self, params: Params) -> Iterator[dict[str, Params]]:
+        """The transformer's variables, and within, its LoRA is applied if it has one."""
         if "lora" not in params:
-            return self._apply(params, "transformer", x_t, t, conditions)
-        variables = lora.collections(params["transformer"], params["lora"])
+            yield {"params": params["transformer"]}
+            return
         with nn.intercept_methods(lora.interceptor(self.config.lora.scale)):
-            return self._modules["transformer"].apply(variables, x_t, t, conditions)
+            yield lora.collections(params["transformer"], params["lora"])

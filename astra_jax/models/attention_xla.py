@@ -1,12 +1,13 @@
 """Attention as plain array operations, which every platform runs: all scores at once, or a block of queries at a time.
 
-The blocks bound the memory: their scores are made again in the backward pass and never kept. A block sees every key, so
-that its softmax is the ordinary one and no running sums are needed.
+The blocks bound the memory. Scores are made again in the backward pass and never kept, which is faster on a CPU, too. A
+block sees every key, so that its softmax is the ordinary one and no running sums are needed.
 """
 
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +26,63 @@ def plain(
     bias: Float[Array, "#B #H Lq Lk"] | None,
     scale: float,
 ) -> Float[Array, "B Lq H D"]:
-    """All scores at once; arguments as for `attend`."""
+    """All scores at once, made again in the backward pass; arguments as for `attend`."""
     batch, _, heads, width = q.shape
-    out = _scores_and_sum(_matrices(q * scale), _matrices(k), _matrices(v), _absent(mask, heads), bias, batch)
+    added = None if bias is None else jnp.broadcast_to(bias, (batch, heads, *bias.shape[2:]))
+    added = None if added is None else added.reshape(-1, *added.shape[2:]).astype(jnp.float32)
+    absent = _absent(mask, heads)
+    if absent is not None:
+        added = absent if added is None else added + absent
+    out = _attention(_matrices(q * scale), _matrices(k), _matrices(v), added)
     return jnp.moveaxis(out.reshape(batch, heads, -1, width), 1, 2)
+
+
+def _logits(
+    q: Float[Array, "N Lq D"], k: Float[Array, "N Lk D"], added: Float[Array, "N #Lq Lk"] | None
+) -> Float[Array, "N Lq Lk"]:
+    logits = jnp.einsum("NLD,NMD->NLM", q, k, preferred_element_type=jnp.float32)
+    return logits if added is None else logits + added
+
+
+@jax.custom_vjp
+def _attention(
+    q: Float[Array, "N Lq D"],
+    k: Float[Array, "N Lk D"],
+    v: Float[Array, "N Lk D"],
+    added: Float[Array, "N #Lq Lk"] | None,
+) -> Float[Array, "N Lq D"]:
+    """softmax(q k^T + added) v with float32 logits and weights."""
+    return _attention_forward(q, k, v, added)[0]
+
+
+def _attention_forward(q: Array, k: Array, v: Array, added: Array | None) -> tuple[Array, tuple[Any, ...]]:
+    logits = _logits(q, k, added)
+    largest = logits.max(-1, keepdims=True)
+    weights = jnp.exp(logits - largest)
+    total = weights.sum(-1, keepdims=True)
+    out = jnp.einsum("NLM,NMD->NLD", weights.astype(v.dtype), v, preferred_element_type=jnp.float32) / total
+    return out.astype(v.dtype), (q, k, v, added, out.astype(v.dtype), largest, total)
+
+
+def _attention_backward(kept: tuple[Any, ...], g: Array) -> tuple[Array | None, ...]:
+    """Of each row's logits only the largest and the sum of exponentials were kept (FlashAttention, arXiv 2205.14135).
+
+    They stay apart: in a row without keys, whose logits are the least float, their logarithms would not add up.
+    """
+    q, k, v, added, out, largest, total = kept
+    weights = jnp.exp(_logits(q, k, added) - largest) / total
+    to_v = jnp.einsum("NLM,NLD->NMD", weights.astype(g.dtype), g)
+    to_weights = jnp.einsum("NLD,NMD->NLM", g, v, preferred_element_type=jnp.float32)
+    mean = (g.astype(jnp.float32) * out.astype(jnp.float32)).sum(-1, keepdims=True)
+    to_logits = weights * (to_weights - mean)
+    to_added = None
+    if added is not None:
+        to_added = to_logits if added.shape[1] == q.shape[1] else to_logits.sum(1, keepdims=True)
+    low = to_logits.astype(q.dtype)
+    return jnp.einsum("NLM,NMD->NLD", low, k), jnp.einsum("NLM,NLD->NMD", low, q), to_v, to_added
+
+
+_attention.defvjp(_attention_forward, _attention_backward)
 
 
 def blocked(

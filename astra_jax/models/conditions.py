@@ -18,11 +18,28 @@ else:
 
 
 @flax.struct.dataclass
+class KeysValues:
+    """What K layers, or without that axis one layer, attend to of Lc tokens: keys with their positions, and values."""
+
+    keys: Float[AnyArray, "*K B Lc H D"]
+    values: Float[AnyArray, "*K B Lc H D"]
+
+
+@flax.struct.dataclass
+class CachedPictures:
+    """Condition pictures that see neither text nor canvas nor time, as every block of the two kinds attends to them."""
+
+    double: KeysValues
+    single: KeysValues
+    mask: Bool[AnyArray, "B Lc"]  # which tokens exist
+
+
+@flax.struct.dataclass
 class Conditions:
     """What the velocity depends on besides x_t and t.
 
     The sequence is [text | canvas | pose | references], L = Lt + canvas tokens + Lc tokens. S phrase tokens carry
-    identity offsets, one for each of the K double blocks.
+    identity offsets, one for each of the K double blocks. Pictures that are cached are no part of the sequence, Lc = 0.
     """
 
     text: Float[AnyArray, "B Lt Ct"]  # T5 features of the prompt
@@ -34,18 +51,28 @@ class Conditions:
     mask: Bool[AnyArray, "B L"]  # which tokens exist
     offsets: Float[AnyArray, "K B S Dm"]  # of the text stream's modulation vector
     place: Float[AnyArray, "B S Lt"]  # one-hot: the text token each offset belongs to; a zero row: none
+    cached: tuple[CachedPictures, ...] = ()  # what text and canvas attend to besides the sequence
 
 
 def see_pose(conditions: Conditions, canvas_tokens: int, pose_tokens: int, seen: Bool[Array, " B"]) -> Conditions:
     """Conditions in which the pose tokens of the pictures that are not `seen` do not exist.
 
     No query attends to them, as if the picture had no pose; shapes stay, so one program serves any part of the schedule
-    (`flow.schedule.within` gives `seen`). With all seen the mask is what it was.
+    (`flow.schedule.within` gives `seen`). With all seen the mask is what it was. References that were cached together
+    with the pose (`model.condition_scope` "all") have seen it all the same.
     """
+
+    def without_pose(mask: Bool[AnyArray, "B L"], start: int) -> Bool[Array, "B L"]:
+        place = np.arange(mask.shape[1])
+        pose = (start <= place) & (place < start + pose_tokens)
+        return mask & (seen[:, None] | ~pose)
+
+    if conditions.cached:  # the pose is the first of them
+        first, *others = conditions.cached
+        first = dataclasses.replace(first, mask=without_pose(first.mask, 0))
+        return dataclasses.replace(conditions, cached=(first, *others))
     start = conditions.text.shape[1] + canvas_tokens
-    place = np.arange(conditions.mask.shape[1])
-    pose = (start <= place) & (place < start + pose_tokens)
-    return dataclasses.replace(conditions, mask=conditions.mask & (seen[:, None] | ~pose))
+    return dataclasses.replace(conditions, mask=without_pose(conditions.mask, start))
 
 
 def scale_identity(conditions: Conditions, strength: Float[Array, " B"]) -> Conditions:

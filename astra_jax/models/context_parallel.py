@@ -16,22 +16,23 @@ from astra_jax.models.sharding import compiler_splits, constrain, parts, spec
 
 
 def attend_on_mesh(
-    q: Float[Array, "B L H D"],
-    k: Float[Array, "B L H D"],
-    v: Float[Array, "B L H D"],
-    mask: Bool[Array, "B L"],
+    q: Float[Array, "B Lq H D"],
+    k: Float[Array, "B Lk H D"],
+    v: Float[Array, "B Lk H D"],
+    mask: Bool[Array, "B Lk"],
     backend: str = "auto",
-) -> Float[Array, "B L H D"]:
+) -> Float[Array, "B Lq H D"]:
     """`attend` with the batch split over data and fsdp, tokens over context and heads over tensor.
 
-    On one device it is `attend` itself. L must divide over context (`pad_tokens`); raises ValueError where it does not,
-    and unless context x tensor divides the heads.
+    On one device it is `attend` itself. Lq and Lk must divide over context (`pad_tokens`); raises ValueError where they
+    do not, and unless context x tensor divides the heads.
     """
     if not compiler_splits():
         return attend(q, k, v, mask, backend=backend)
     context, tensor = parts("tokens"), parts("heads")
-    if q.shape[1] % context or q.shape[2] % (context * tensor):
-        raise ValueError(f"{q.shape[1]} tokens, {q.shape[2]} heads do not divide over context {context}, {tensor=}")
+    if q.shape[1] % context or k.shape[1] % context or q.shape[2] % (context * tensor):
+        lengths = f"{q.shape[1]} queries, {k.shape[1]} keys"
+        raise ValueError(f"{lengths}, {q.shape[2]} heads do not divide over context {context}, {tensor=}")
 
     def local(q: Array, k: Array, v: Array, mask: Array) -> Array:
         if context == 1:
@@ -40,12 +41,12 @@ def attend_on_mesh(
         whole = jax.lax.all_gather(mask, "context", axis=1, tiled=True)
         return jax.lax.all_to_all(attend(q, k, v, whole, backend=backend), "context", 1, 2, tiled=True)
 
-    tokens = spec(q.shape, "batch", "tokens", "heads", None)
+    queries, keys = (spec(x.shape, "batch", "tokens", "heads", None) for x in (q, k))
     # Kernels say nothing of how their results vary over the mesh, which the check would ask of them.
     mapped = jax.shard_map(
         local,
-        in_specs=(tokens, tokens, tokens, spec(mask.shape, "batch", "tokens")),
-        out_specs=tokens,
+        in_specs=(queries, keys, keys, spec(mask.shape, "batch", "tokens")),
+        out_specs=queries,
         check_vma=False,
     )
     return mapped(q, k, v, mask)
@@ -84,6 +85,16 @@ def separate(x: Shaped[Array, "B L ..."], length: int) -> tuple[Shaped[Array, "B
         return x[:, :length], x[:, length:]
     split = _by_device(x, count)
     return _flat(split[:, :, : length // count]), _flat(split[:, :, length // count :])
+
+
+def gather_pictures(x: Shaped[Array, "K N M ..."], count: int) -> Shaped[Array, "K N//{count} {count}*M ..."]:
+    """The padded tokens of an example's `count` pictures, which were examples of their own, one behind the other."""
+    layers, rows, length, *rest = x.shape
+    devices = parts("tokens")
+    split = x.reshape(layers, rows // count, count, devices, length // devices, *rest)
+    # Each device's part of every picture, so that nothing moves.
+    joined = jnp.moveaxis(split, 3, 2).reshape(layers, rows // count, count * length, *rest)
+    return constrain(joined, None, "batch", "tokens", *_rest(joined.ndim - 1))
 
 
 def _by_device(x: Shaped[Array, "B L ..."], count: int) -> Shaped[Array, "B count M ..."]:

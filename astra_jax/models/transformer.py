@@ -19,8 +19,8 @@ from jaxtyping import Array, Bool, Float
 
 from astra_jax.config import TransformerConfig
 from astra_jax.models.blocks import ZEROS, DoubleBlock, SingleBlock, modulate
-from astra_jax.models.conditions import Conditions
-from astra_jax.models.context_parallel import join, pad_tokens, rejoin, separate
+from astra_jax.models.conditions import CachedPictures, Conditions, KeysValues
+from astra_jax.models.context_parallel import gather_pictures, join, pad_tokens, rejoin, separate
 from astra_jax.models.sharding import block_border
 
 REMAT_POLICIES = {
@@ -52,22 +52,35 @@ class Embedder(nn.Module):
         return nn.Dense(self.width, dtype=self.dtype, name="out_layer")(nn.silu(x))
 
 
-def _stack(block: type[nn.Module], layers: int, config: TransformerConfig, in_axes: Any) -> type[nn.Module]:
-    """`layers` blocks as one scan over stacked weights, each recomputed in the backward pass as the config says."""
+def _stack(block: type[nn.Module], layers: int, config: TransformerConfig, sliced: int, shared: int) -> type[nn.Module]:
+    """`layers` blocks as one scan over stacked weights, each recomputed in the backward pass as the config says.
+
+    Of what a call takes besides the tokens, `sliced` arguments have a layer dimension and `shared` ones have not.
+    """
     if config.remat != "none":
-        block = nn.remat(block, policy=REMAT_POLICIES[config.remat], prevent_cse=False)
-    # Of any collection, so that what stands beside the weights (a LoRA) is sliced by layer with them.
-    return nn.scan(block, variable_axes={True: 0}, split_rngs={"params": True}, in_axes=in_axes, length=layers)
+        policy = REMAT_POLICIES[config.remat]
+        block = nn.remat(block, policy=policy, prevent_cse=False, methods=["__call__", "conditions"])
+
+    def scan(*in_axes: Any) -> dict[str, Any]:
+        # Of any collection, so that what stands beside the weights (a LoRA) is sliced by layer with them.
+        weights = {"variable_axes": {True: 0}, "split_rngs": {"params": True}}
+        return {"in_axes": in_axes, "length": layers, **weights}
+
+    methods = {
+        "__call__": scan(*[0] * sliced, *[nn.broadcast] * shared),
+        "conditions": scan(*[nn.broadcast] * len(Shared._fields)),
+    }
+    return nn.scan(block, methods=methods)
 
 
 class Shared(NamedTuple):
-    """What every block is told besides the tokens: the modulation vector, and of each token of the joined sequence its
-    rotary angles and whether it exists."""
+    """What every block is told besides the tokens: the modulation vector, the rotary angles of each token of the joined
+    sequence, and which keys exist: of the sequence and behind it of cached pictures."""
 
     y: Float[Array, "B D"]
     cos: Float[Array, "B L P"]
     sin: Float[Array, "B L P"]
-    mask: Bool[Array, "B L"]
+    mask: Bool[Array, "B M"]
 
 
 class Transformer(nn.Module):
@@ -90,10 +103,8 @@ class Transformer(nn.Module):
         self.img_in = nn.Dense(config.width, dtype=self.dtype)
         self.txt_in = nn.Dense(config.width, dtype=self.dtype)
         options = (config, self.dtype, self.attention)
-        doubles = _stack(DoubleBlock, config.double_blocks, config, (0, *[nn.broadcast] * 5))
-        self.double_blocks = doubles(*options)
-        singles = _stack(SingleBlock, config.single_blocks, config, (nn.broadcast,) * 5)
-        self.single_blocks = singles(*options)
+        self.double_blocks = _stack(DoubleBlock, config.double_blocks, config, 2, 5)(*options)
+        self.single_blocks = _stack(SingleBlock, config.single_blocks, config, 1, 4)(*options)
         self.final_mod = nn.Dense(2 * config.width, dtype=self.dtype, **ZEROS)
         self.final_linear = nn.Dense(config.latent_dim, dtype=self.dtype, **ZEROS)
 
@@ -109,7 +120,7 @@ class Transformer(nn.Module):
         """
         shared = self.shared(t, conditions)
         images, text = self.doubles(self.embed(x_t, conditions), shared, conditions)
-        x = self.singles(join(text, images), shared)
+        x = self.singles(join(text, images), shared, conditions)
         return self.head(separate(x, text.shape[1])[1][:, : x_t.shape[1]], shared.y)
 
     def vector(
@@ -124,8 +135,10 @@ class Transformer(nn.Module):
     def shared(self, t: Float[Array, " B"], conditions: Conditions) -> Shared:
         """What the blocks share, laid out like the joined sequence; the mask says that padding does not exist."""
         length = conditions.text.shape[1]
-        tokens = (rejoin(x, length) for x in (conditions.cos, conditions.sin, conditions.mask))
-        return Shared(self.vector(t, conditions.guidance, conditions.pooled), *tokens)
+        cos, sin, mask = (rejoin(x, length) for x in (conditions.cos, conditions.sin, conditions.mask))
+        for one in conditions.cached:
+            mask = join(mask, one.mask)
+        return Shared(self.vector(t, conditions.guidance, conditions.pooled), cos, sin, mask)
 
     def embed(
         self, x_t: Float[Array, "B Lx C"], conditions: Conditions
@@ -138,13 +151,38 @@ class Transformer(nn.Module):
         self, streams: tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]], shared: Shared, conditions: Conditions
     ) -> tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]]:
         """The streams after the double blocks."""
-        return self.double_blocks(streams, conditions.offsets, *shared, pad_tokens(conditions.place, 2))[0]
+        cached = tuple(one.double for one in conditions.cached)
+        return self.double_blocks(streams, conditions.offsets, cached, *shared, pad_tokens(conditions.place, 2))[0]
 
-    def singles(self, x: Float[Array, "B L D"], shared: Shared) -> Float[Array, "B L D"]:
+    def singles(self, x: Float[Array, "B L D"], shared: Shared, conditions: Conditions) -> Float[Array, "B L D"]:
         """The joined sequence [text | images] after the single blocks."""
-        return self.single_blocks(x, None, *shared)[0]
+        return self.single_blocks(x, tuple(one.single for one in conditions.cached), *shared)[0]
 
     def head(self, x: Float[Array, "B Lx D"], y: Float[Array, "B D"]) -> Float[Array, "B Lx C"]:
         """Velocity of the canvas tokens behind the last block, float32."""
         shift, scale = jnp.split(self.final_mod(nn.silu(y))[:, None], 2, -1)
         return self.final_linear(modulate(x, shift, scale)).astype(jnp.float32)
+
+    def cache(
+        self,
+        tokens: Float[Array, "B n L C"],
+        cos: Float[Array, "B n L P"],
+        sin: Float[Array, "B n L P"],
+        mask: Bool[Array, "B n L"],
+        guidance: Float[Array, " B"],
+        pooled: Float[Array, "B Cp"],
+    ) -> CachedPictures:
+        """Keys and values of condition pictures in every block, which depend on neither x_t nor t.
+
+        Each of an example's n groups of tokens attends to itself alone, at the time 0 of a finished picture, as in
+        OminiControl2 (arXiv 2503.08280).
+        """
+        batch, count = tokens.shape[:2]
+        x, cos, sin, mask = (pad_tokens(a.reshape(batch * count, *a.shape[2:])) for a in (tokens, cos, sin, mask))
+        y = jnp.repeat(self.vector(jnp.zeros(batch), guidance, pooled), count, 0)
+        # Attention needs a key that exists. Tokens of a group that does not exist see each other, and nobody sees them.
+        visible = mask | ~mask.any(1, keepdims=True)
+        x, double = self.double_blocks.conditions(block_border(self.img_in(x)), y, cos, sin, visible)
+        _, single = self.single_blocks.conditions(x, y, cos, sin, visible)
+        double, single = (KeysValues(*(gather_pictures(a, count) for a in pair)) for pair in (double, single))
+        return CachedPictures(double, single, gather_pictures(mask[None], count)[0])

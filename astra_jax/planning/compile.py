@@ -15,7 +15,7 @@ from jax.sharding import Mesh, SingleDeviceSharding
 
 from astra_jax.config import Config, LoraConfig
 from astra_jax.costs.products import Product
-from astra_jax.costs.step import token_counts
+from astra_jax.costs.step import condition_pictures, tokens
 from astra_jax.costs.tally import Tally
 from astra_jax.costs.transformer import transformer
 from astra_jax.models.astra import Astra
@@ -92,10 +92,14 @@ class BlockCheck:
 
 
 def check_block(config: Config, device: Any) -> BlockCheck:
-    """Compiles one double and one single block with their ends for one example on one device, and compares."""
-    canvas, conditions = token_counts(config)
+    """Compiles one double and one single block with their ends for one example on one device, and compares.
+
+    Condition tokens are in the sequence, also where the run caches them.
+    """
+    canvas, pictures = tokens(config.model, (config.data.height, config.data.width)), condition_pictures(config)
+    conditions = sum(count * length for count, length in pictures)
     sizes = dataclasses.replace(config.model.transformer, double_blocks=1, single_blocks=1, remat="none")
-    model = dataclasses.replace(config.model, transformer=sizes, lora=LoraConfig())
+    model = dataclasses.replace(config.model, transformer=sizes, lora=LoraConfig(), condition_attention="full")
     placed = SingleDeviceSharding(device)
 
     def array(dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
@@ -123,7 +127,7 @@ def check_block(config: Config, device: Any) -> BlockCheck:
     x, t = array(jnp.float32, 1, canvas, sizes.latent_dim), array(jnp.float32, 1)
     costs = run.lower(params, x, t, fields).compile().cost_analysis()
     tally = Tally(())
-    transformer(tally, model, canvas, conditions, False)
+    transformer(tally, model, canvas, pictures, False)
     return BlockCheck(forward_flops(tally.products), float((costs or {}).get("flops", 0.0)))
 
 

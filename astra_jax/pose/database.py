@@ -11,6 +11,7 @@ RAG-Pose's idea of a curated data base is the paper's (ASTRA, arXiv 2604.13938);
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -164,6 +165,14 @@ class PoseBank:
         added = f", {self.added} of them added later" if self.added else ""
         parts = f"{len(self.entries)} poses{added} (people: {counts})", f"embedder {self.embedder.kind}"
         return ", ".join([*parts, f"index {self.backend}"])
+
+    def fingerprint(self) -> str:
+        """Tells banks apart that answer differently: a hash of the embedder's kind and all entries."""
+        digest = hashlib.sha256(self.embedder.kind.encode())
+        for entry in self.entries:
+            digest.update(repr((entry.id, entry.width, entry.height, entry.captions)).encode())
+            digest.update(entry.people.tobytes())
+        return digest.hexdigest()
 
     @classmethod
     def build(

@@ -26,6 +26,7 @@ from astra_jax.weights.peft import PeftTensors, is_peft
 from astra_jax.weights.pretrained import DTYPES, WEIGHTS, find_pretrained
 from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import Tensors, open_tensors, some
+from astra_jax.weights.variant import check_variant, variant_metadata
 from astra_jax.weights.writing import METADATA, write_safetensors, zeros
 from astra_jax.weights.xverse_naming import XVERSE_UNREAD, xverse_extra, xverse_naming
 
@@ -62,12 +63,15 @@ def load_adapter(
         progress: as in `load_published`.
 
     Factors are taken as they are, so `config.lora.scale` is then the strength of the LoRA. Raises `UserError` as
-    `load_published` does, for files in no known form, and for a LoRA where the model has none.
+    `load_published` does, for files in no known form, for a LoRA where the model has none, and for one that was trained
+    with another `model.condition_attention`.
     """
     if part == "lora" and not config.lora.rank:
         raise UserError("the model has no LoRA: set model.lora.rank to the rank of the file")
     with open_tensors(source) as tensors:
         form = find_form(tensors, part)
+        if part == "lora":
+            check_variant(tensors, config)
         naming = make_naming(part, form, config, abstract)
         read = PeftTensors(tensors, config) if form == "diffusers" else tensors
         others = "|".join(f"{other}/.*" for other in FORMS if other != part)
@@ -96,7 +100,8 @@ def save_adapter(
     chunks = itertools.chain(_chunks(naming, leaves, scale, shapes), zeros(extra))
     try:
         pathlib.Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
-        write_safetensors(path, shapes | extra, DTYPES[dtype], chunks, METADATA)
+        metadata = METADATA | (variant_metadata(config) if part == "lora" else {})
+        write_safetensors(path, shapes | extra, DTYPES[dtype], chunks, metadata)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}: choose another path") from error
 

@@ -46,8 +46,8 @@ def export_published(
         progress: called with the bytes of every piece read.
 
     A LoRA is merged into the transformer, W + scale a b, and named in neither list. Parts without a published form (the
-    adapter "dsm") are left out. Raises `UserError` where nothing is left, where the file does not fit `abstract` and
-    where `out` holds files or cannot be written.
+    adapter "dsm") are left out. Raises `UserError` where nothing is left, where the file does not fit `abstract`, where
+    `out` holds files or cannot be written, and for a transformer whose conditions are cached.
     """
     if form not in FORMATS:
         raise UserError(f"the format must be {' or '.join(FORMATS)}, not {form!r}")
@@ -55,6 +55,11 @@ def export_published(
     chosen = {part: found[form] for part in abstract if form in (found := tables(part, config))}
     if not chosen:
         raise UserError(f"{tensors.name} has {', '.join(abstract)}: none of it has a form in {form}")
+    if "transformer" in chosen and config.condition_attention == "cached":
+        # No published form can say so, and whoever reads it would attend otherwise.
+        raise UserError(
+            f"{tensors.name} has model.condition_attention 'cached', which {form} cannot say: draw with its folder"
+        )
     with draft_of(out) as draft:
         for part, table in chosen.items():
             _write_part(draft / table.file, tensors, part, table, config, abstract[part], dtype, progress)

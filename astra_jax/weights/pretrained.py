@@ -25,6 +25,7 @@ from astra_jax.params import Params, flatten, unflatten
 from astra_jax.weights.drafts import draft_of
 from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import READABLE, some
+from astra_jax.weights.variant import variant_metadata
 from astra_jax.weights.writing import Chunks, write_safetensors
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
@@ -58,7 +59,7 @@ def save_stream(
     """
     tokenizer = check_export(config, dtype)
     with draft_of(folder, {CONFIG, WEIGHTS, TOKENIZER}) as draft:
-        write_safetensors(draft / WEIGHTS, shapes, DTYPES[dtype], chunks)
+        write_safetensors(draft / WEIGHTS, shapes, DTYPES[dtype], chunks, variant_metadata(config.model))
         (draft / CONFIG).write_text(json.dumps(to_dict(config), indent=2) + "\n")
         if tokenizer is not None:
             shutil.copyfile(tokenizer, draft / TOKENIZER)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import jax
-from jax.sharding import SingleDeviceSharding
 from tqdm import tqdm
 
 from astra_jax.config import ModelConfig
@@ -50,8 +48,6 @@ def load_folder(
     config: ModelConfig,
     abstract: Params,
     adapters: Mapping[str, PathLike],
-    dtype: Any,
-    device: Any = None,
 ) -> tuple[Params, str]:
     """Parameters of a published folder with adapters from files of their own, and a hash that tells them apart.
 
@@ -61,19 +57,17 @@ def load_folder(
     Args:
         folder: one that `check_folder` lets pass.
         config: of the model.
-        abstract: the shapes of all its parts.
+        abstract: part -> its tree of `jax.ShapeDtypeStruct` with the dtype and the sharding that parameters get.
         adapters: part -> file, folder or hub id, as `adapters.load_adapter` reads them.
-        dtype: of the parameters.
-        device: a `jax.Device`, where they go; the first by default.
 
     Raises `UserError` as `find_source`, `check_published`, `load_published` and `load_adapter` do.
     """
     parts = parts_of(config, adapters)
-    home = SingleDeviceSharding(device or jax.devices()[0])
 
     def placed(tree: Params) -> Params:
-        return jax.tree.map(lambda _: home, tree)
+        return jax.tree.map(lambda leaf: leaf.sharding, tree)
 
+    dtype = jax.tree.leaves(abstract)[0].dtype
     params: Params = {}
     with contextlib.ExitStack() as stack:
         sources = [find_source(folder, FOLDERS[part]) for part in parts]

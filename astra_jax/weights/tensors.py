@@ -87,6 +87,11 @@ class Tensors:
         except (SafetensorError, OSError) as error:
             raise UserError(f"{entry.file} is damaged: {error}; copy or download it again") from error
 
+    def metadata(self, key: str, default: str) -> str:
+        """A word of the files' headers, at most 80 letters of it; `default` where no file has it."""
+        words = [(file.metadata() or {}).get(key) for file in self._files.values()]
+        return next((word for word in words if word), default)[:80]
+
     def __enter__(self) -> Tensors:
         return self
 

@@ -8,7 +8,9 @@ import pytest
 
 from astra_jax import config as c
 from astra_jax.costs.products import totals
-from astra_jax.costs.step import step_flops, step_products, token_counts
+from astra_jax.costs.sampling import sampling_products
+from astra_jax.costs.step import condition_pictures, step_flops, step_products
+from astra_jax.models.astra import Astra
 from astra_jax.params import flatten
 from astra_jax.planning.abstract import abstract_batch
 from astra_jax.training.mesh import make_mesh
@@ -29,6 +31,7 @@ MODEL = c.ModelConfig(
     lora=c.LoraConfig(rank=3),
     text_length=7, phrase_length=2, max_subjects=2, dtype="float32",
 )  # fmt: skip
+CACHED = {"condition_attention": "cached"}
 DATA = c.DataConfig(height=8, width=12, reference_size=4)
 
 
@@ -77,8 +80,14 @@ def traced_flops(jaxpr, times=1):
         ),
         config("^(lora|dsm)/", data={"latents": "cache", "embeddings": True}),
         config("^autoencoder/", "autoencoder", data={"crop": 4}),
+        config(".*", model={**CACHED, "condition_scope": "image"}),
+        config("^single_blocks|lora/single_blocks/linear2|txt_proj", model={**CACHED, "condition_scope": "image"}),
+        config("^autoencoder/encoder", model=CACHED),
     ],
-    ids=["lora", "transformer", "all", "single", "cached_siglip", "embeddings", "autoencoder"],
+    ids=[
+        *("lora", "transformer", "all", "single", "cached_siglip", "embeddings", "autoencoder"),
+        *(f"conditions_cached_{name}" for name in ("all", "single", "latents")),
+    ],
 )
 def test_the_count_by_hand_is_what_the_gradient_multiplies(run):
     objective = make_objective(run)
@@ -95,14 +104,14 @@ def test_the_count_by_hand_is_what_the_gradient_multiplies(run):
 
 def test_a_canvas_of_another_size_counts_as_a_config_of_it():
     here, there = config("^(lora|dsm)/"), config("^(lora|dsm)/", data={"height": 16, "width": 4})
-    assert token_counts(here, (16, 4)) == token_counts(there) == (4, 6)
+    assert condition_pictures(here, (16, 4)) == condition_pictures(there) == [(1, 4), (2, 1)]
     assert step_products(here, ["dsm"], (16, 4)) == step_products(there, ["dsm"])
 
 
 def test_blocks_by_hand():
     run = config("^(lora|dsm)/", data={"latents": "cache"})
     # 2 pixels a latent and 2 latents a token: 2 x 3 tokens of the canvas, as many of the pose, 1 of each reference.
-    assert token_counts(run) == (6, 8)
+    assert condition_pictures(run) == [(1, 6), (2, 1)]
     products = {p.name: p for p in step_products(run, ["lora/double_blocks/img_qkv/a"])}
     assert products["transformer/double_blocks/img_qkv"].forward == 2 * (14 * 16 * 48) * 2  # two blocks
     assert products["transformer/single_blocks/attention"].forward == 2 * 2 * (21 * 21 * 16) * 3
@@ -120,3 +129,46 @@ def test_flux_needs_the_known_number_of_flops():
     # 11.9 B parameters, of which 5.4 B are modulation and read one token. Pose tokens double those of the canvas:
     # 8,704 tokens through 6.46 B weights are 112 TFLOP; attention is 57 x 4 x 8704^2 x 3072 = 53 TFLOP.
     assert sums["transformer"][0] == pytest.approx(166e12, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("model", "pose", "subjects"),
+    [({}, True, 2), (CACHED, True, 1), ({**CACHED, "condition_scope": "image"}, True, 2), (CACHED, False, 0)],
+    ids=["full", "all", "image", "nothing"],
+)
+def test_the_count_of_sampling_is_what_is_multiplied(model, pose, subjects):
+    run = config("", model=model)
+    astra = Astra(run.model)
+    params = jax.eval_shape(astra.init, jax.random.key(0))
+    batch = abstract_batch(run, make_mesh(c.MeshConfig(), jax.devices()[:1])).inputs
+    assert batch is not None
+    names = ("references", "has_reference", "portraits", "phrase_tokens", "placement", "has_identity")
+    slots = {name: getattr(batch, name) for name in names}
+    slots = {name: jax.ShapeDtypeStruct((2, subjects, *x.shape[2:]), x.dtype) for name, x in slots.items()}
+    inputs = dataclasses.replace(batch, **slots, **({} if pose else {"pose": None, "has_pose": None}))
+    x, t = jax.ShapeDtypeStruct((2, 6, 16), "float32"), jax.ShapeDtypeStruct((2,), "float32")
+    counted = sampling_products(run, (8, 12), pose, subjects)
+    encode = jax.make_jaxpr(lambda p, i: astra.encode(p, i, (4, 6)), return_shape=True)
+    encoded, conditions = encode(params, inputs)
+    latents = jax.ShapeDtypeStruct((2, 4, 6, 4), "float32")
+    for products, traced in (
+        (counted.encode, encoded),
+        (counted.step, jax.make_jaxpr(astra.velocity)(params, x, t, conditions)),
+        (counted.decode, jax.make_jaxpr(astra.decode)(params, latents)),
+    ):
+        assert 2 * sum(p.forward for p in products) == traced_flops(traced.jaxpr)
+
+
+def test_cached_conditions_at_the_true_size():
+    """FLUX.1 at 512 pixels with a pose and two references of 320: a step costs little more than plain text-to-image."""
+
+    def step(attention, pose, subjects):
+        run = c.Config(model=c.ModelConfig(condition_attention=attention))
+        return sum(p.forward for p in sampling_products(run, (512, 512), pose, subjects).step)
+
+    plain = step("full", False, 0)
+    # 1,536 tokens through 6.46 B weights are 19.8 TFLOP; attention is 57 x 4 x 1536^2 x 3072 = 1.7 TFLOP, and with
+    # 1,824 more keys 2.0 TFLOP more. Modulation of the phrases' 32 tokens: 19 x 2 x 32 x 3072 x 18432 = 0.07 TFLOP.
+    assert plain == pytest.approx(21.5e12, rel=0.02)
+    assert step("cached", True, 2) - plain == pytest.approx(2.0e12, rel=0.1)
+    assert step("full", True, 2) / plain > 2.2

@@ -94,6 +94,25 @@ def test_blocked_equals_plain(small_blocks, biased):
     assert_close(by("blocked"), by("plain"))
 
 
+def test_gradients_of_a_row_without_keys_are_those_of_the_mean():
+    q, k, v, mask = arrays(width=8)
+    q, k, v, mask = q[:, :3], k[:, :4], v[:, :4], jnp.zeros_like(mask[:, :4])
+
+    def mean(q, k, v):
+        return jnp.broadcast_to(v.mean(1, keepdims=True), q.shape) + 0 * q + 0 * k.mean()
+
+    actual = value_and_gradients(lambda q, k, v: attend(q, k, v, mask, backend="plain"), q, k, v)
+    expected = value_and_gradients(mean, q, k, v)
+    for index in (0, 3):  # the output and the values' gradient
+        np.testing.assert_allclose(actual[index], expected[index], atol=1e-5)
+
+
+def test_plain_keeps_no_scores_for_the_backward_pass():
+    q, k, v, mask = arrays(width=8)
+    _, pull = jax.vjp(lambda q, k, v: attend(q, k, v, mask, backend="plain"), q, k, v)
+    assert max(leaf.size for leaf in jax.tree.leaves(pull)) < LENGTHS[0] * LENGTHS[1]
+
+
 def test_block_sizes():
     assert attention_xla.block_size(6, 2560, 2560) == 128  # 6 x 128 x 2560 float32 are 7.9 MB
     assert attention_xla.block_size(2, 100, 2560) == 100

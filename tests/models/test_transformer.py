@@ -1,11 +1,17 @@
 import dataclasses
 import functools
+import pathlib
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+
+sys.path.append(str(pathlib.Path(__file__).parent))
+
+from numpy_transformer import numpy_velocity
 
 from astra_jax.config import TransformerConfig
 from astra_jax.models.blocks import layer_norm, modulate, token_modulation
@@ -57,112 +63,12 @@ def apply(params, x, t, conditions, config=CONFIG, dtype=jnp.float32):
     return Transformer(config, dtype).apply({"params": params}, x, t, conditions)
 
 
-# An independent forward pass: loops over layers and heads, one example at a time, float64 NumPy.
-
-
-def dense(p, x):
-    return x @ p["kernel"] + p["bias"]
-
-
-def silu(x):
-    return x / (1 + np.exp(-x))
-
-
-def gelu(x):
-    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
-
-
-def norm(x):
-    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
-
-
-def embed(value):
-    k = np.arange(128)
-    angles = 1000 * value * np.exp(-np.log(1e4) * k / 128)
-    return np.concatenate([np.cos(angles), np.sin(angles)])
-
-
-def mlp_embed(p, x):
-    return dense(p["out_layer"], silu(dense(p["in_layer"], x)))
-
-
-def rotate(x, cos, sin):
-    out = np.empty_like(x)
-    out[:, 0::2] = x[:, 0::2] * cos - x[:, 1::2] * sin
-    out[:, 1::2] = x[:, 0::2] * sin + x[:, 1::2] * cos
-    return out
-
-
-def heads_of(norms, qkv, head):
-    width, size = CONFIG.width, CONFIG.width // CONFIG.heads
-    parts = [qkv[:, i * width + head * size : i * width + (head + 1) * size] for i in range(3)]
-    for i, name in enumerate(("query_norm", "key_norm")):
-        x = parts[i]
-        parts[i] = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * norms[name]["scale"]
-    return parts
-
-
-def attention(q, k, v, cos, sin, mask):
-    logits = rotate(q, cos, sin) @ rotate(k, cos, sin).T / np.sqrt(q.shape[-1])
-    logits[:, ~mask] = -np.inf
-    weights = np.exp(logits - logits.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True) @ v
-
-
-def numpy_velocity(params, x, t, c):
-    p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
-    out = []
-    for b in range(len(x)):
-        y = mlp_embed(p["time_in"], embed(float(t[b]))) + mlp_embed(p["guidance_in"], embed(float(c.guidance[b])))
-        y = y + mlp_embed(p["vector_in"], np.asarray(c.pooled[b], np.float64))
-        img = dense(p["img_in"], np.concatenate([x[b], c.images[b]]).astype(np.float64))
-        txt = dense(p["txt_in"], np.asarray(c.text[b], np.float64))
-        cos, sin, mask = (np.asarray(a[b]) for a in (c.cos, c.sin, c.mask))
-        for i in range(CONFIG.double_blocks):
-            layer = jax.tree.map(lambda a, i=i: a[i], p["double_blocks"])
-            m_i = np.split(dense(layer["img_mod"], silu(y)), 6)
-            rows = np.tile(y, (len(txt), 1))
-            for s in range(c.place.shape[1]):
-                for token in np.flatnonzero(c.place[b, s]):
-                    rows[token] = y + c.offsets[i, b, s]
-            m_t = np.split(dense(layer["txt_mod"], silu(rows)), 6, -1)
-            qkv_t = dense(layer["txt_qkv"], (1 + m_t[1]) * norm(txt) + m_t[0])
-            qkv_i = dense(layer["img_qkv"], (1 + m_i[1]) * norm(img) + m_i[0])
-            attended = []
-            for h in range(CONFIG.heads):
-                parts = zip(heads_of(layer["txt_norm"], qkv_t, h), heads_of(layer["img_norm"], qkv_i, h), strict=True)
-                attended.append(attention(*(np.concatenate(pair) for pair in parts), cos, sin, mask))
-            attended = np.concatenate(attended, -1)
-            txt = txt + m_t[2] * dense(layer["txt_proj"], attended[: len(txt)])
-            img = img + m_i[2] * dense(layer["img_proj"], attended[len(txt) :])
-            hidden = gelu(dense(layer["txt_mlp_in"], (1 + m_t[4]) * norm(txt) + m_t[3]))
-            txt = txt + m_t[5] * dense(layer["txt_mlp_out"], hidden)
-            hidden = gelu(dense(layer["img_mlp_in"], (1 + m_i[4]) * norm(img) + m_i[3]))
-            img = img + m_i[5] * dense(layer["img_mlp_out"], hidden)
-        both = np.concatenate([txt, img])
-        for i in range(CONFIG.single_blocks):
-            layer = jax.tree.map(lambda a, i=i: a[i], p["single_blocks"])
-            shift, scale, gate = np.split(dense(layer["modulation"], silu(y)), 3)
-            fused = dense(layer["linear1"], (1 + scale) * norm(both) + shift)
-            width = CONFIG.width
-            attended = [
-                attention(*heads_of(layer["norm"], fused[:, : 3 * width], h), cos, sin, mask)
-                for h in range(CONFIG.heads)
-            ]
-            joined = np.concatenate([*attended, gelu(fused[:, 3 * width :])], -1)
-            both = both + gate * dense(layer["linear2"], joined)
-        canvas = both[len(txt) : len(txt) + x.shape[1]]
-        shift, scale = np.split(dense(p["final_mod"], silu(y)), 2)
-        out.append(dense(p["final_linear"], (1 + scale) * norm(canvas) + shift))
-    return np.stack(out)
-
-
 @pytest.mark.parametrize("offsets", [0.0, 1.0])
 def test_equals_an_independent_forward_pass(model, offsets):
     params, x, t = model
     conditions = make_conditions(offsets=offsets)
     conditions = dataclasses.replace(conditions, mask=conditions.mask.at[1, -1].set(False))
-    expected = numpy_velocity(params, x, t, conditions)
+    expected = numpy_velocity(CONFIG, params, x, t, conditions)
     np.testing.assert_allclose(apply(params, x, t, conditions), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 

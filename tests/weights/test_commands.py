@@ -117,6 +117,12 @@ def test_export_refuses_what_it_cannot_do(pretrained, tmp_path):
     with pytest.raises(UserError, match="the format must be diffusers or black-forest-labs, not 'gguf'"):
         export(pretrained, tmp_path / "new", "gguf")
     config, _ = load_pretrained(pretrained)
+    cached = dataclasses.replace(config.model, condition_attention="cached")
+    with (
+        open_tensors(pretrained / WEIGHTS) as tensors,
+        pytest.raises(UserError, match="condition_attention 'cached', which diffusers cannot say"),
+    ):
+        export_published(tensors, cached, abstract_of(config), tmp_path / "new", "diffusers", np.float32)
     dsm = {"dsm": abstract_of(config)["dsm"]}
     save_file(
         {path: np.zeros(leaf.shape, np.float32) for path, leaf in flatten(dsm).items()}, tmp_path / "dsm.safetensors"

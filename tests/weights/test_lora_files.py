@@ -216,6 +216,22 @@ def test_our_own_form_keeps_every_bit(tmp_path):
     assert_same(load_adapter(tmp_path / "lora.safetensors", "lora", config, lora), lora)
 
 
+@pytest.mark.parametrize("form", ["uno", "diffusers", "astra"])
+def test_a_lora_is_read_as_it_was_trained(tmp_path, form):
+    """One that was trained with cached conditions is refused without them, and the other way round."""
+    lora, path = random_lora(CONFIG), tmp_path / "lora.safetensors"
+    cached = dataclasses.replace(CONFIG, condition_attention="cached")
+    image = dataclasses.replace(cached, condition_scope="image")
+    for trained, flags in ((CONFIG, "=full$"), (cached, "=cached .*scope=all$"), (image, "=cached .*scope=image$")):
+        save_adapter(path, "lora", lora, trained, form)
+        for config in (CONFIG, cached, image):
+            if config is trained:
+                assert flatten(load_adapter(path, "lora", config, lora)).keys() == flatten(lora).keys()
+            else:
+                with pytest.raises(UserError, match=f"condition_attention{flags}"):
+                    load_adapter(path, "lora", config, lora)
+
+
 def test_dtypes(tmp_path):
     lora = random_lora(CONFIG)
     for form in ("uno", "diffusers", "astra"):
