@@ -16,6 +16,7 @@ from astra_jax.flow.schedule import sample_timesteps, schedule, shift_of
 from astra_jax.models.astra import Astra, Batch, Inputs, Pictures, patchify, unpatchify
 from astra_jax.params import Params
 from astra_jax.training import rules
+from astra_jax.training.encoders import absent_parts
 from astra_jax.training.mesh import Rules
 from astra_jax.training.objective import Metrics, example_normal, rows_to_picture
 
@@ -38,8 +39,8 @@ class AstraObjective:
 
     def init(self, rng: PRNGKeyArray) -> Params:
         """Random parameters of all parts; of encoders whose outputs the data brings there are none."""
-        cached = {"t5", "clip_text", self.config.model.image_encoder_part} if self.config.data.embeddings else set()
-        return {part: tree for part, tree in self.model.init(rng).items() if part not in cached}
+        absent = absent_parts(self.config)
+        return {part: tree for part, tree in self.model.init(rng).items() if part not in absent}
 
     def loss(self, params: Params, batch: Batch, rng: PRNGKeyArray) -> tuple[Float[Array, ""], Metrics]:
         """Mean velocity loss and its halves: times nearer to the picture and nearer to the noise."""

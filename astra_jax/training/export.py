@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import itertools
 import os
 import pathlib
 from collections.abc import Callable
 
 import jax
+import numpy as np
 
 from astra_jax.config import Config, MeshConfig
 from astra_jax.errors import UserError
-from astra_jax.params import Params
+from astra_jax.params import Params, flatten
 from astra_jax.training.checkpoint import Checkpoints, stored_config
+from astra_jax.training.encoders import find_encoders
 from astra_jax.training.initialize import initialize, targets
 from astra_jax.training.mesh import make_mesh
 from astra_jax.training.objective import Objective
 from astra_jax.training.partition import merge
 from astra_jax.training.state import TrainState
 from astra_jax.weights.adapters import FILES, FORMS, save_adapter
-from astra_jax.weights.pretrained import fingerprint, host_tree, save_pretrained
+from astra_jax.weights.pretrained import TOKENIZER, find_pretrained, fingerprint, host_tree, save_stream
 
 
 def export(folder: str | os.PathLike[str], config: Config, params: Params, dtype: str) -> None:
-    """Writes `params` as pretrained weights; every process calls it, the first one writes."""
-    params = host_tree(params)
-    if jax.process_index() == 0:
-        save_pretrained(folder, config, params, dtype)
+    """Writes `params` as pretrained weights; every process calls it, the first one writes.
+
+    A whole model whose encoders the run does not hold (`data.embeddings`) gets them from `train.initialize_from`, and
+    their tokenizer where the config names none.
+    """
+    flat = flatten(host_tree(params))
+    if jax.process_index() != 0:
+        return
+    with contextlib.ExitStack() as files:
+        encoders = find_encoders(config, params, files)
+        shapes = {path: tuple(leaf.shape) for path, leaf in flat.items()}
+        shapes |= {path: tensors.entries[path].shape for path, tensors in encoders.items()}
+        leaves = (np.asarray(leaf) for leaf in flat.values())
+        chunks = itertools.chain(leaves, (tensors.read(path) for path, tensors in encoders.items()))
+        save_stream(folder, _with_tokenizer(config) if encoders else config, shapes, chunks, dtype)
+
+
+def _with_tokenizer(config: Config) -> Config:
+    """The config with the tokenizer of the last folder of `train.initialize_from` that has one, if it names none."""
+    folders = [find_pretrained(folder) for folder in config.train.initialize_from]
+    there = [str(folder) for folder in folders if (folder / TOKENIZER).is_file()]
+    if config.data.tokenizer or not there:
+        return config
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, tokenizer=there[-1]))
 
 
 def learnt(state: TrainState, frozen: Params) -> Params:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from astra_jax.config import Config
 from astra_jax.params import Params, flatten, unflatten
 from astra_jax.training.checkpoint import Checkpoints
+from astra_jax.training.encoders import absent_parts, find_encoders, parts_of
 from astra_jax.training.mesh import Rules, shardings
 from astra_jax.training.objective import Objective
 from astra_jax.training.optimizer import make_optimizer
@@ -29,10 +31,12 @@ def initialize(
     """
     init_rng, step_rng = jax.random.split(jax.random.key(config.train.seed))
     target, frozen = targets(config, objective, mesh)
+    with contextlib.ExitStack() as files:
+        find_encoders(config, target.params, files)  # the export at the end will need them, which may be days away
     resumed = checkpoints.latest_step() is not None
     tree = merge(target.params, frozen)
     wanted = flatten(frozen if resumed else tree)
-    arrays = _pretrained(tree, set(wanted), config.train.initialize_from)
+    arrays = _pretrained(tree, set(wanted), config.train.initialize_from, absent_parts(config))
     random = {path: leaf for path, leaf in wanted.items() if path not in arrays}
     arrays |= _random(objective, random, init_rng, mesh) if random else {}
 
@@ -85,13 +89,18 @@ def _random(
     return jax.jit(init, out_shardings=placed, compiler_options=options)(rng)
 
 
-def _pretrained(tree: Params, wanted: set[str], folders: tuple[str, ...]) -> dict[str, jax.Array]:
+def _pretrained(
+    tree: Params, wanted: set[str], folders: tuple[str, ...], absent: frozenset[str]
+) -> dict[str, jax.Array]:
     """The leaves among `wanted` that `folders` have, from the last that has them; nothing is read twice.
 
-    A part must fit `tree` completely. Raises `UserError` where it does not, or where a folder has no part in common.
+    A part must fit `tree` completely. Raises `UserError` where it does not, or where a folder has no part in common and
+    not even one of the `absent`, which the run does without.
     """
     arrays: dict[str, jax.Array] = {}
     with tqdm(desc="weights", unit="B", unit_scale=True, disable=None if folders else True) as bar:
         for folder in reversed(folders):
+            if parts_of(folder) & absent and not parts_of(folder) & tree.keys():
+                continue
             arrays |= flatten(place_pretrained(folder, tree, wanted - arrays.keys(), bar.update))
     return arrays

@@ -15,7 +15,9 @@ from astra_jax.inputs import cache, encoding, precompute, records, transforms
 from astra_jax.inputs.example import Example, Subject
 from astra_jax.inputs.pipeline import make_dataset
 from astra_jax.models.astra import Astra
+from astra_jax.pipeline import AstraPipeline
 from astra_jax.training.astra_objective import AstraObjective
+from astra_jax.training.loop import train
 from astra_jax.weights.pretrained import fingerprint, load_pretrained, save_pretrained
 
 
@@ -348,3 +350,40 @@ def test_other_encoders_than_the_caches_are_refused(small, pretrained, tmp_path,
     save_pretrained(tmp_path / "partial", config, partial, "float32")
     with pytest.raises(UserError, match="has no clip_text, clip_vision: name a folder with all encoders"):
         precompute.load_encoders(config, str(tmp_path / "partial"))
+
+
+@pytest.mark.slow
+def test_a_run_on_embeddings_leaves_a_whole_model(small, pretrained, tmp_path, change):
+    """What the run itself does not hold comes from the folder of the encoders, tokenizer included."""
+    config, params = small
+    config = change(config, data={"embeddings": True})
+    made_by = fingerprint(pretrained)
+    precompute.precompute(config, params, tmp_path / "cache", source=People(), encoders=made_by, batch_size=4)
+    for name, parts in (("base", ("transformer", "dsm", "autoencoder")), ("autoencoder", ("autoencoder",))):
+        save_pretrained(tmp_path / name, config, {part: params[part] for part in parts}, "float32")
+    run = change(
+        config,
+        data={"latents": str(tmp_path / "cache"), "tokenizer": ""},
+        train={"steps": 1, "sample_every": 0, "checkpoint_every": 0, "export_dtype": "float32"},
+    )
+
+    (tmp_path / "run").mkdir()
+
+    def trained(*folders):
+        chosen = change(run, train={"initialize_from": tuple(map(str, folders))})
+        dataset = make_dataset(chosen, training=True)
+        return train(chosen, tmp_path / "run", AstraObjective(chosen), dataset, devices=jax.devices()[:1])
+
+    with pytest.raises(UserError, match="no folder of train.initialize_from has clip_text, clip_vision, t5: add the"):
+        trained(tmp_path / "base")
+    encoders = tmp_path / "encoders"  # a folder of encoders alone, as large models have them
+    wanted = {part: params[part] for part in ("t5", "clip_text", "clip_vision")}
+    save_pretrained(encoders, change(config, data={"tokenizer": str(pretrained)}), wanted, "float32")
+    state = trained(tmp_path / "base", encoders)
+    assert "t5" not in state.params
+    _, whole = load_pretrained(tmp_path / "run")
+    assert set(whole) == {"transformer", "dsm", "autoencoder", *wanted}
+    for part in wanted:
+        assert jax.tree.all(jax.tree.map(np.array_equal, whole[part], params[part])), part
+    pipe = AstraPipeline.from_pretrained(tmp_path / "run")  # refuses what is not whole
+    assert set(pipe.params) == set(whole)
