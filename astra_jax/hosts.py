@@ -45,7 +45,8 @@ def define_flags() -> None:
 def connect_by_flags() -> None:
     """`connect` with the values of the flags of `define_flags`."""
     given = flags.FLAGS
-    connect(*(given[name].value for name in ("coordinator", "processes", "process_id", "coordinator_timeout")))
+    timeout = given["coordinator_timeout"].value
+    connect(given["coordinator"].value, given["processes"].value, given["process_id"].value, timeout or CONNECT_SECONDS)
 
 
 def connect(

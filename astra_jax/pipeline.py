@@ -268,7 +268,8 @@ class AstraPipeline:
     def prepare(self, request: Request, run: Settings | None = None, shape: Shape | None = None) -> Ready:
         """Reads a request's files and finds its pose, and draws nothing but the skeleton.
 
-        `shape` is a larger one than the request needs, for a batch with others. Raises `UserError`, naming the request, for anything wrong with it.
+        `shape` is a larger one than the request needs, for a batch with others. Raises `UserError`, naming the request,
+        for anything wrong with it.
         """
         try:
             settings = settings_of(request, run or self.defaults, self.config)

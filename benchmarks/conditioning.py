@@ -40,7 +40,7 @@ from astra_jax import cli
 from astra_jax import config as c
 from astra_jax.costs.sampling import sampling_products
 from astra_jax.errors import UserError
-from astra_jax.flow.sampler import euler
+from astra_jax.flow.sampler import integrate
 from astra_jax.flow.schedule import schedule, shift_of
 from astra_jax.models.astra import PATCH, Astra, Inputs, unpatchify
 from astra_jax.params import Params
@@ -121,7 +121,7 @@ def programs(config: c.Config, params: Params, variant: str, size: tuple[int, in
     canvas = (size[0] // model.downsampling, size[1] // model.downsampling)
 
     def follow(params: Params, conditions: Any, x: jax.Array, times: jax.Array) -> jax.Array:
-        return euler(lambda x, t: model.velocity(params, x, t, conditions), x, times)
+        return integrate(lambda x, t: model.velocity(params, x, t, conditions), x, times)
 
     encode: Any = jax.jit(lambda params, inputs: model.encode(params, inputs, canvas)).lower(params, inputs)
     x = jax.ShapeDtypeStruct((1, math.prod(canvas) // PATCH**2, config.model.transformer.latent_dim), jnp.float32)

@@ -34,7 +34,7 @@ from astra_jax.config import AutoencoderConfig, ClipTextConfig, ModelConfig, T5C
 from astra_jax.costs.tally import Tally
 from astra_jax.costs.transformer import transformer
 from astra_jax.errors import UserError
-from astra_jax.flow.sampler import euler
+from astra_jax.flow.sampler import integrate
 from astra_jax.flow.schedule import schedule, shift_of
 from astra_jax.params import flatten
 from astra_jax.weights.flux import diffusers_naming
@@ -100,7 +100,7 @@ def measure_ours(problem: Problem, attention: str, steps: int, repeats: int, siz
     steering = conditions(problem, inputs, dtype)
 
     def sampling(params: Any, noise: jax.Array, steering: Any) -> jax.Array:
-        return euler(lambda x, t: function(params, x, t, steering), noise, _times(steps, problem))
+        return integrate(lambda x, t: function(params, x, t, steering), noise, _times(steps, problem))
 
     forward = jax.jit(function)
     compiled = jax.jit(sampling).lower(params, inputs["x"], steering).compile()

@@ -67,13 +67,6 @@ def integrate(
     return integrate_with_memory(stepped, (), x, times, solver)[0]
 
 
-def euler(
-    velocity: Velocity, noise: Float[Array, "B L C"], times: Float[Array | np.ndarray, " S"]
-) -> Float[Array, "B L C"]:
-    """`integrate` by Euler's rule."""
-    return integrate(velocity, noise, times)
-
-
 def integrate_with_memory(
     velocity: SteppedVelocity,
     memory: Any,

@@ -14,7 +14,7 @@ sys.path.append(str(pathlib.Path(__file__).parent))
 from numpy_transformer import numpy_velocity
 
 from astra_jax.config import LoraConfig
-from astra_jax.flow.sampler import euler
+from astra_jax.flow.sampler import integrate
 from astra_jax.models import lora as lora_lib
 from astra_jax.models.astra import Astra
 from astra_jax.models.conditions import see_pose
@@ -88,11 +88,11 @@ def test_cached_sampling_is_one_sequence_with_a_block_mask(tiny, models, params,
         expected = expected + float(then - now) * v
     conditions = _encode(models[scope], params, some)
     assert conditions.images.shape == (2, 0, 16)
-    drawn = euler(lambda x, t: _velocity(models[scope], params, x, t, conditions), start, times)
+    drawn = integrate(lambda x, t: _velocity(models[scope], params, x, t, conditions), start, times)
     np.testing.assert_allclose(drawn, expected, atol=1e-5 * np.abs(expected).max())
     other = "image" if scope == "all" else "all"
     conditions = _encode(models[other], params, some)
-    differs = euler(lambda x, t: _velocity(models[other], params, x, t, conditions), start, times) - expected
+    differs = integrate(lambda x, t: _velocity(models[other], params, x, t, conditions), start, times) - expected
     assert np.abs(differs[0]).max() > 1e-4 * np.abs(expected).max()
     # The second example has one reference alone, which is the same in both scopes.
     assert np.abs(differs[1]).max() < 1e-5 * np.abs(expected).max()

@@ -1,4 +1,4 @@
-"""The PyTorch side of benchmarks/transformer.py: where diffusers is absent, its module written out computes the same."""
+"""The PyTorch side of benchmarks/transformer.py: its module written out computes what diffusers' does."""
 
 import json
 
