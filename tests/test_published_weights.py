@@ -146,7 +146,7 @@ def run_here(*arguments):
         # ml_collections looks there for the keys of a config that flags override.
         patch.setattr(sys, "argv", ["sample.py", *arguments])
         flags.FLAGS(sys.argv)
-        program.main([])
+        program.draw()
 
 
 SIGLIP = "--config.model.dsm.encoder=siglip"

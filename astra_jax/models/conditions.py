@@ -10,11 +10,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-# What a leaf of these structs may be: an array of the device or the host, or the shape of one (jax.eval_shape).
+# What a leaf of these structs may be: an array of the device or the host, or the shape of one (jax.eval_shape,
+# or what a jitted function's `lower` knows of it).
 if TYPE_CHECKING:
     AnyArray = Any
 else:
-    AnyArray = Array | np.ndarray | jax.ShapeDtypeStruct
+    AnyArray = Array | np.ndarray | jax.ShapeDtypeStruct | jax.stages.ArgInfo
 
 
 @flax.struct.dataclass

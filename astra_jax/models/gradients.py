@@ -27,11 +27,11 @@ def _product(
     return jax.lax.dot_general(x, kernel, dimensions, precision=precision, preferred_element_type=accumulated)
 
 
-def _forward(x: Array, kernel: Array, precision: Any, accumulated: Any) -> tuple[Array, tuple[Array, Array]]:
+def _forward(x: Any, kernel: Any, precision: Any, accumulated: Any) -> tuple[Array, tuple[Any, Any]]:
     return _product(x, kernel, precision, accumulated), (x, kernel)
 
 
-def _backward(precision: Any, accumulated: Any, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _backward(precision: Any, accumulated: Any, kept: tuple[Any, Any], g: Array) -> tuple[Array, Array]:
     x, kernel = kept
     rows = tuple(range(x.ndim - 1))
     to_x = jax.lax.dot_general(g, kernel, (((x.ndim - 1,), (1,)), ((), ())), precision=precision)
