@@ -1,4 +1,4 @@
-"""The PyTorch side of benchmarks/transformer.py: where diffusers is absent, its module written out computes the same."""
+"""The PyTorch side of benchmarks/transformer.py: diffusers' module written out computes the same."""
 
 import json
 
