@@ -98,18 +98,20 @@ def measure_ours(problem: Problem, attention: str, steps: int, repeats: int, siz
     params = random_params(problem.config, dtype)
     inputs = {name: jnp.asarray(array) for name, array in random_inputs(problem).items()}
     steering = conditions(problem, inputs, dtype)
+    leaves, structure = jax.tree.flatten(steering)
 
-    def sampling(params: Any, noise: jax.Array, steering: Any) -> jax.Array:
+    def sampling(params: Any, noise: jax.Array, leaves: list[jax.Array]) -> jax.Array:
+        steering = jax.tree.unflatten(structure, leaves)
         return integrate(lambda x, t: function(params, x, t, steering), noise, _times(steps, problem))
 
     forward = jax.jit(function)
-    compiled = jax.jit(sampling).lower(params, inputs["x"], steering).compile()
+    compiled = jax.jit(sampling).lower(params, inputs["x"], leaves).compile()
     row = _timings(
         lambda: forward(params, inputs["x"], inputs["t"], steering).block_until_ready(),
-        lambda: compiled(params, inputs["x"], steering).block_until_ready(),
+        lambda: compiled(params, inputs["x"], leaves).block_until_ready(),
         repeats,
     )
-    finite = bool(jnp.isfinite(compiled(params, inputs["x"], steering)).all())
+    finite = bool(jnp.isfinite(compiled(params, inputs["x"], leaves)).all())
     planned, used = compiled.memory_analysis(), (device.memory_stats() or {}).get("peak_bytes_in_use")
     planned = planned.argument_size_in_bytes + planned.output_size_in_bytes + planned.temp_size_in_bytes
     memory = {

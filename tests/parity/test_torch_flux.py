@@ -1,4 +1,4 @@
-"""The PyTorch side of benchmarks/transformer.py: its module written out computes what diffusers' does."""
+"""The PyTorch side of benchmarks/transformer.py: diffusers' module written out computes the same."""
 
 import json
 
