@@ -113,7 +113,7 @@ def test_features_of_a_photo_are_transformers(folder, name, random_params, tmp_p
 def draw_from(pipe, ready, features):
     """The request's picture with offsets made from these features of its one subject."""
     model, inputs = pipe.model, stack([ready.fields])
-    sizes, subjects = model.config.transformer, model.config.max_subjects
+    sizes, subjects = model.config.transformer, inputs.has_identity.shape[1]
     height, width = HEIGHT // model.downsampling, WIDTH // model.downsampling
     count = height * width // 4
     dsm = Dsm(model.config.dsm, sizes.width, sizes.double_blocks)
