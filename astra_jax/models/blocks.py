@@ -6,7 +6,7 @@ of condition pictures that are cached: image tokens by themselves, whose keys an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -23,6 +23,16 @@ from astra_jax.models.sharding import block_border, constrain
 # Modulation and output start at zero: every block starts as the identity and opens as it learns (adaLN-Zero, DiT,
 # arXiv 2212.09748).
 ZEROS: dict[str, Any] = {"kernel_init": nn.initializers.zeros}
+
+
+class Shared(NamedTuple):
+    """What every block is told besides the tokens: the modulation vector, the rotary angles of each token of the joined
+    sequence, and which keys exist: of the sequence and behind it of cached pictures."""
+
+    y: Float[Array, "B D"]
+    cos: Float[Array, "B L P"]
+    sin: Float[Array, "B L P"]
+    mask: Bool[Array, "B M"]
 
 
 def layer_norm(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
@@ -131,14 +141,12 @@ class DoubleBlock(nn.Module):
         streams: tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]],
         offsets: Float[Array, "B S D"],
         cached: tuple[KeysValues, ...],
-        y: Float[Array, "B D"],
-        cos: Float[Array, "B L P"],
-        sin: Float[Array, "B L P"],
-        mask: Bool[Array, "B M"],
+        shared: Shared,
         place: Float[Array, "B S Lt"],
     ) -> tuple[tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]], None]:
         """Returns the updated streams (and nothing, for `nn.scan`)."""
         images, text = streams
+        y, cos, sin, mask = shared
         modulation_i = jnp.split(self.img_mod(nn.silu(y))[:, None], 6, -1)
         modulation_t = jnp.split(token_modulation(self.txt_mod, y, offsets, place), 6, -1)
         q_i, k_i, v_i = self._project("img", images, modulation_i)
@@ -154,12 +162,10 @@ class DoubleBlock(nn.Module):
     def conditions(
         self,
         images: Float[Array, "B L D"],
-        y: Float[Array, "B D"],
-        cos: Float[Array, "B L P"],
-        sin: Float[Array, "B L P"],
-        mask: Bool[Array, "B L"],
+        shared: Shared,
     ) -> tuple[Float[Array, "B L D"], tuple[Float[Array, "B L H W"], Float[Array, "B L H W"]]]:
         """The updated image tokens, which attend to each other alone, and their keys and values."""
+        y, cos, sin, mask = shared
         modulation = jnp.split(self.img_mod(nn.silu(y))[:, None], 6, -1)
         q, k, v = self._project("img", images, modulation)
         q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
@@ -207,36 +213,28 @@ class SingleBlock(nn.Module):
         self,
         x: Float[Array, "B L D"],
         cached: tuple[KeysValues, ...],
-        y: Float[Array, "B D"],
-        cos: Float[Array, "B L P"],
-        sin: Float[Array, "B L P"],
-        mask: Bool[Array, "B M"],
+        shared: Shared,
     ) -> tuple[Float[Array, "B L D"], None]:
         """Returns the updated sequence (and nothing, for `nn.scan`)."""
-        return self._update(x, cached, y, cos, sin, mask)[0], None
+        return self._update(x, cached, shared)[0], None
 
     def conditions(
         self,
         images: Float[Array, "B L D"],
-        y: Float[Array, "B D"],
-        cos: Float[Array, "B L P"],
-        sin: Float[Array, "B L P"],
-        mask: Bool[Array, "B L"],
+        shared: Shared,
     ) -> tuple[Float[Array, "B L D"], tuple[Float[Array, "B L H W"], Float[Array, "B L H W"]]]:
         """The updated image tokens, which attend to each other alone, and their keys and values."""
-        return self._update(images, (), y, cos, sin, mask)
+        return self._update(images, (), shared)
 
     def _update(
         self,
         x: Float[Array, "B L D"],
         cached: tuple[KeysValues, ...],
-        y: Float[Array, "B D"],
-        cos: Float[Array, "B L P"],
-        sin: Float[Array, "B L P"],
-        mask: Bool[Array, "B M"],
+        shared: Shared,
     ) -> tuple[Float[Array, "B L D"], tuple[Float[Array, "B M H W"], Float[Array, "B M H W"]]]:
         """The updated sequence, and the keys and values that it attended to."""
         width = self.config.width
+        y, cos, sin, mask = shared
         shift, scale, gate = jnp.split(self.modulation(nn.silu(y))[:, None], 3, -1)
         fused = self.linear1(modulate(x, shift, scale))
         q, k, v = self.norm(fused[..., : 3 * width])

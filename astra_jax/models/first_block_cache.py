@@ -26,10 +26,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from astra_jax.models.blocks import DoubleBlock
+from astra_jax.models.blocks import DoubleBlock, Shared
 from astra_jax.models.conditions import AnyArray, Conditions
 from astra_jax.models.context_parallel import join, pad_tokens, separate
-from astra_jax.models.transformer import Shared, Transformer
+from astra_jax.models.transformer import Transformer
 
 Streams = tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]]
 
@@ -123,4 +123,4 @@ def _double_block(
     block = DoubleBlock(transformer.config, transformer.dtype, transformer.attention)
     place = pad_tokens(conditions.place, 2)
     sliced = of_layer((conditions.offsets, tuple(one.double for one in conditions.cached)))
-    return block.apply(of_layer(weights), streams, *sliced, *shared, place)[0]
+    return block.apply(of_layer(weights), streams, *sliced, shared, place)[0]

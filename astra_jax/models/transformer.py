@@ -9,7 +9,7 @@ On a mesh with a context axis the tokens of each stream are padded to a length t
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from astra_jax.config import TransformerConfig
-from astra_jax.models.blocks import ZEROS, DoubleBlock, SingleBlock, modulate
+from astra_jax.models.blocks import ZEROS, DoubleBlock, Shared, SingleBlock, modulate
 from astra_jax.models.conditions import CachedPictures, Conditions, KeysValues
 from astra_jax.models.context_parallel import gather_pictures, join, pad_tokens, rejoin, separate
 from astra_jax.models.sharding import block_border
@@ -68,19 +68,9 @@ def _stack(block: type[nn.Module], layers: int, config: TransformerConfig, slice
 
     methods = {
         "__call__": scan(*[0] * sliced, *[nn.broadcast] * shared),
-        "conditions": scan(*[nn.broadcast] * len(Shared._fields)),
+        "conditions": scan(nn.broadcast),
     }
     return nn.scan(block, methods=methods)
-
-
-class Shared(NamedTuple):
-    """What every block is told besides the tokens: the modulation vector, the rotary angles of each token of the joined
-    sequence, and which keys exist: of the sequence and behind it of cached pictures."""
-
-    y: Float[Array, "B D"]
-    cos: Float[Array, "B L P"]
-    sin: Float[Array, "B L P"]
-    mask: Bool[Array, "B M"]
 
 
 class Transformer(nn.Module):
@@ -103,8 +93,8 @@ class Transformer(nn.Module):
         self.img_in = nn.Dense(config.width, dtype=self.dtype)
         self.txt_in = nn.Dense(config.width, dtype=self.dtype)
         options = (config, self.dtype, self.attention)
-        self.double_blocks = _stack(DoubleBlock, config.double_blocks, config, 2, 5)(*options)
-        self.single_blocks = _stack(SingleBlock, config.single_blocks, config, 1, 4)(*options)
+        self.double_blocks = _stack(DoubleBlock, config.double_blocks, config, 2, 2)(*options)
+        self.single_blocks = _stack(SingleBlock, config.single_blocks, config, 1, 1)(*options)
         self.final_mod = nn.Dense(2 * config.width, dtype=self.dtype, **ZEROS)
         self.final_linear = nn.Dense(config.latent_dim, dtype=self.dtype, **ZEROS)
 
@@ -152,11 +142,11 @@ class Transformer(nn.Module):
     ) -> tuple[Float[Array, "B Li D"], Float[Array, "B Lt D"]]:
         """The streams after the double blocks."""
         cached = tuple(one.double for one in conditions.cached)
-        return self.double_blocks(streams, conditions.offsets, cached, *shared, pad_tokens(conditions.place, 2))[0]
+        return self.double_blocks(streams, conditions.offsets, cached, shared, pad_tokens(conditions.place, 2))[0]
 
     def singles(self, x: Float[Array, "B L D"], shared: Shared, conditions: Conditions) -> Float[Array, "B L D"]:
         """The joined sequence [text | images] after the single blocks."""
-        return self.single_blocks(x, tuple(one.single for one in conditions.cached), *shared)[0]
+        return self.single_blocks(x, tuple(one.single for one in conditions.cached), shared)[0]
 
     def head(self, x: Float[Array, "B Lx D"], y: Float[Array, "B D"]) -> Float[Array, "B Lx C"]:
         """Velocity of the canvas tokens behind the last block, float32."""
@@ -182,7 +172,8 @@ class Transformer(nn.Module):
         y = jnp.repeat(self.vector(jnp.zeros(batch), guidance, pooled), count, 0)
         # Attention needs a key that exists. Tokens of a group that does not exist see each other, and nobody sees them.
         visible = mask | ~mask.any(1, keepdims=True)
-        x, double = self.double_blocks.conditions(block_border(self.img_in(x)), y, cos, sin, visible)
-        _, single = self.single_blocks.conditions(x, y, cos, sin, visible)
+        shared = Shared(y, cos, sin, visible)
+        x, double = self.double_blocks.conditions(block_border(self.img_in(x)), shared)
+        _, single = self.single_blocks.conditions(x, shared)
         double, single = (KeysValues(*(gather_pictures(a, count) for a in pair)) for pair in (double, single))
         return CachedPictures(double, single, gather_pictures(mask[None], count)[0])
