@@ -24,6 +24,7 @@ from astra_jax.config import Config, to_dict
 from astra_jax.errors import UserError
 from astra_jax.inputs.requests import GivenPose, Photo
 from astra_jax.pipeline import Ready, Result
+from astra_jax.whole_files import draft_of, write_whole
 
 MANIFEST, SHEET = "manifest.jsonl", "sheet.png"
 PNG_KEY = "astra_jax"  # of the text in a PNG that says what it was asked to be
@@ -48,7 +49,7 @@ class ResultWriter:
         self._made = [path for path in (self.folder, self._config) if not path.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            replace_file(self._config, text)
+            write_whole(self._config, text)
             self._files = read_manifests(self.folder)
             _drop_torn_line(self._manifest)
         except OSError as error:
@@ -111,7 +112,7 @@ class ResultWriter:
         """Puts the lines of other processes' manifests behind those of this one, when they have ended."""
         others = sorted(self.folder.glob("manifest.*.jsonl"))
         lines = [line for path in (self._manifest, *others) for line in _whole_lines(path)]
-        replace_file(self._manifest, b"".join(line + b"\n" for line in lines))
+        write_whole(self._manifest, b"".join(line + b"\n" for line in lines))
         for path in others:
             path.unlink()
         self._files = read_manifests(self.folder)
@@ -158,7 +159,7 @@ def _drop_torn_line(path: pathlib.Path) -> None:
     """A process that was killed while it wrote leaves half a line, which the next line must not be put behind."""
     if path.exists() and not path.read_bytes().endswith(b"\n"):
         lines = _whole_lines(path)
-        replace_file(path, b"".join(line + b"\n" for line in lines))
+        write_whole(path, b"".join(line + b"\n" for line in lines))
 
 
 def contact_sheet(rows: Sequence[tuple[Ready, Sequence[UInt8[np.ndarray, "_ _ 3"]]]]) -> UInt8[np.ndarray, "h w 3"]:
@@ -211,13 +212,5 @@ def save_png(picture: UInt8[np.ndarray, "H W 3"], path: pathlib.Path, line: dict
     info = PngInfo()
     if line is not None:
         info.add_itxt(PNG_KEY, json.dumps(line, ensure_ascii=True))
-    draft = path.with_name(f".{path.name}.tmp")
-    Image.fromarray(picture).save(draft, format="PNG", pnginfo=info)
-    draft.replace(path)
-
-
-def replace_file(path: pathlib.Path, data: bytes) -> None:
-    """Writes a file that appears when it is whole; an older one is there until then."""
-    draft = path.with_name(f".{path.name}.tmp")
-    draft.write_bytes(data)
-    draft.replace(path)
+    with draft_of(path) as draft:
+        Image.fromarray(picture).save(draft, format="PNG", pnginfo=info)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import pathlib
 import re
 from collections.abc import Sequence
@@ -41,6 +40,7 @@ from astra_jax.inputs.tokenizer import TextTokenizer
 from astra_jax.models.astra import Astra
 from astra_jax.weights.importing import place_pretrained
 from astra_jax.weights.pretrained import check_tree, fingerprint, load_pretrained
+from astra_jax.whole_files import write_whole
 
 PLAN = "plan.json"  # what the unfinished folder is being made from
 WRITER_OPTIONS = "group_size:1,uncompressed"  # moments hardly compress, and reading is half as fast again without
@@ -135,7 +135,7 @@ def _write_shard(
             buckets += [canvases.index(example.pose.shape[:2]) for example in examples]
             for example in encode_examples(embed(examples) if embed else examples, encode):
                 if example.embeddings is not None and not (path.parent / cache.EMPTY).exists():
-                    _write_bytes(path.parent / cache.EMPTY, encode_empty(example.embeddings))
+                    write_whole(path.parent / cache.EMPTY, encode_empty(example.embeddings))
                 writer.write(_encode_record(example))
     finally:
         writer.close()
@@ -213,13 +213,7 @@ def _sha256(path: pathlib.Path) -> str:
 
 
 def _write_json(path: pathlib.Path, value: Any) -> None:
-    _write_bytes(path, json.dumps(value).encode())
-
-
-def _write_bytes(path: pathlib.Path, value: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(value)
-    temporary.replace(path)
+    write_whole(path, json.dumps(value).encode())
 
 
 def parse_share(text: str) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from astra_jax.config import ModelConfig
 from astra_jax.errors import UserError
+from astra_jax.whole_files import write_whole
 
 PAD, END = 0, 1
 SPECIALS = ("<pad>", "</s>", "<|startoftext|>", "<|endoftext|>")
@@ -161,9 +162,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> path
     path = pathlib.Path(folder).expanduser() / FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{FILE}.{os.getpid()}")
-        temporary.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, tokenizer.to_str(pretty=True).encode())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     return path

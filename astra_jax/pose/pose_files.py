@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from astra_jax.pose.skeleton import (
     check_people,
     left_to_right,
 )
+from astra_jax.whole_files import write_whole
 
 MAX_BYTES = 16 * 2**20
 MAX_PEOPLE = 64
@@ -105,10 +105,8 @@ def save_people(path: str | Path, people: Float[np.ndarray, "P J 3"], size: tupl
     else:
         write = {"openpose": write_openpose, "coco": write_coco}[form]
         content = json.dumps(write(people, size)).encode()
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(content)
-        os.replace(part, path)
+        write_whole(path, content)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -25,6 +25,7 @@ import astra_jax
 from astra_jax.models.astra import Astra
 from astra_jax.models.sharding import compiler_splits
 from astra_jax.params import Params, flatten, unflatten
+from astra_jax.whole_files import write_whole
 
 _DIGEST_BYTES = 32
 
@@ -123,6 +124,4 @@ def _read(path: pathlib.Path) -> bytes | None:
 
 def _write(path: pathlib.Path, blob: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(hashlib.sha256(blob).digest() + blob)
-    draft.replace(path)
+    write_whole(path, hashlib.sha256(blob).digest() + blob)

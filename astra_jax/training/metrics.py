@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
@@ -14,6 +13,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 from tensorboardX import SummaryWriter
+
+from astra_jax.whole_files import draft_of, write_whole
 
 
 @runtime_checkable
@@ -78,9 +79,7 @@ class JsonlWriter:
                         kept.append(line + "\n")
                 except (json.JSONDecodeError, KeyError, TypeError):
                     continue  # a line cut short by a killed run
-        draft = path.with_suffix(".tmp")
-        draft.write_text("".join(kept))
-        os.replace(draft, path)
+        write_whole(path, "".join(kept).encode())
         self._file = path.open("a", buffering=1)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -129,9 +128,8 @@ class PngWriter:
         """Writes the file."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"step_{step:07d}.png"
-        draft = path.with_suffix(".tmp")
-        Image.fromarray(np.asarray(picture)).save(draft, format="PNG")
-        os.replace(draft, path)
+        with draft_of(path) as draft:
+            Image.fromarray(np.asarray(picture)).save(draft, format="PNG")
 
     def close(self) -> None:
         """Nothing."""
