@@ -27,7 +27,7 @@ from ml_collections import config_flags
 from astra_jax import cli, hosts
 from astra_jax.config import SOLVERS, MeshConfig
 from astra_jax.errors import UserError
-from astra_jax.inputs.requests import Request, parse_request, read_requests
+from astra_jax.inputs.requests import Request, named, parse_request, read_requests
 from astra_jax.pipeline import AstraPipeline, Ready
 from astra_jax.pose.embedders import BUILT_IN
 from astra_jax.results import SHEET_COLUMNS, SHEET_ROWS, ResultWriter
@@ -168,7 +168,7 @@ class _Job:
             # The same picture asked for twice is drawn once.
             new = [index for index, key in enumerate(keys) if mine and key not in left and not self.writer.find(key)]
             left.update(keys[index] for index in new)
-            self.requests.append(dataclasses.replace(item))
+            self.requests.append(item)
             self.keys.append(keys)
             self.indices.append(new)
         there = sum(self.writer.find(key) is not None for keys in self.keys for key in keys)
@@ -176,14 +176,12 @@ class _Job:
             print(f"{there} of {sum(map(len, self.keys))} pictures are there already")
 
     def _keys(self, request: Request) -> list[str]:
-        try:
-            settings = settings_of(request, self.run, self.pipe.config)
+        settings, pipe = settings_of(request, self.run, self.pipe.config), self.pipe
+        with named(request):
             return [
-                picture_key(request, index, settings, self.pipe.weights, self.pipe.bank_fingerprint)
+                picture_key(request, index, settings, pipe.weights, pipe.bank_fingerprint)
                 for index in range(request.num_images)
             ]
-        except UserError as error:
-            raise UserError(f"{request.name}: {error}") from error
 
     def _refuse(self, error: UserError) -> None:
         if self.alone:

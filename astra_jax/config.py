@@ -345,6 +345,14 @@ class TrainConfig:
 SOLVERS = ("euler", "heun", "dpmpp")
 
 
+def check_solver(solver: str, cache_threshold: float, group: str = "") -> None:
+    """Raises `UserError`, naming the setting with its `group` in front, for one that the sampler does not have."""
+    if solver not in SOLVERS:
+        raise UserError(f"{group}solver must be one of {', '.join(map(repr, SOLVERS))}, not {solver!r}")
+    if not 0 <= cache_threshold < math.inf:
+        raise UserError(f"{group}cache_threshold must be 0 (off) or more, not {cache_threshold}")
+
+
 @dataclasses.dataclass(frozen=True)
 class SampleConfig:
     """Defaults of the sampler."""
@@ -363,11 +371,7 @@ class SampleConfig:
     cache_threshold: float = 0.0
 
     def __post_init__(self):
-        if self.solver not in SOLVERS:
-            names = ", ".join(map(repr, SOLVERS))
-            raise UserError(f"sample.solver must be one of {names}, not {self.solver!r}")
-        if not 0 <= self.cache_threshold < math.inf:
-            raise UserError(f"sample.cache_threshold must be 0 (off) or more, not {self.cache_threshold}")
+        check_solver(self.solver, self.cache_threshold, "sample.")
         if self.shift not in ("resolution", "none"):
             raise UserError(f"sample.shift must be 'resolution' or 'none', not {self.shift!r}")
 

@@ -271,10 +271,7 @@ class AstraPipeline:
         `shape` is a larger one than the request needs, for a batch with others. Raises `UserError`, naming the request,
         for anything wrong with it.
         """
-        try:
-            settings = settings_of(request, run or self.defaults, self.config)
-        except UserError as error:
-            raise UserError(f"{request.name}: {error}") from error
+        settings = settings_of(request, run or self.defaults, self.config)
         return self._preparer(request, settings, shape or shape_of(request, settings))
 
     def draw(
@@ -316,7 +313,7 @@ class AstraPipeline:
             try:
                 settings = settings_of(request, run or self.defaults, self.config)
             except UserError as error:
-                refuse(number, UserError(f"{request.name}: {error}"))
+                refuse(number, error)
                 continue
             if pictures:
                 asked.append(Asked(number, request, settings, pictures))

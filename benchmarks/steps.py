@@ -32,17 +32,18 @@ from PIL import Image
 
 from astra_jax import cli
 from astra_jax.errors import UserError
+from astra_jax.flow.guidance import classifier_free
 from astra_jax.flow.sampler import initial_noise, integrate_with_memory
 from astra_jax.flow.schedule import schedule, shift_of
 from astra_jax.flow.solvers import evaluations
-from astra_jax.inputs.example import Example
 from astra_jax.inputs.requests import Request, SubjectRequest, read_requests
-from astra_jax.inputs.transforms import DROP_ALL, arrays, prepare, stack
+from astra_jax.inputs.transforms import stack
 from astra_jax.models.astra import PATCH, Astra, Inputs, unpatchify
 from astra_jax.models.conditions import Conditions
 from astra_jax.models.first_block_cache import relative_change
 from astra_jax.params import Params
 from astra_jax.pipeline import AstraPipeline
+from astra_jax.sampling.preparation import without_conditions
 from astra_jax.sampling.settings import settings_of
 from astra_jax.sampling.shapes import shape_of
 from data.puppets.examples import make_example
@@ -132,8 +133,7 @@ def sample(
         return combine([v for v, _ in both]), ([cache for _, cache in both], saved, factors)
 
     def combine(velocities: list[Float[Array, "B L C"]]) -> Float[Array, "B L C"]:
-        with_conditions, without = velocities[0], velocities[-1]
-        return without + cfg_scale * (with_conditions - without) if len(velocities) > 1 else with_conditions
+        return classifier_free(*velocities, cfg_scale) if len(velocities) > 1 else velocities[0]
 
     caches = [model.first_block_cache(*noise.shape[:2]) for _ in conditions]
     memory = (caches, jnp.float32(0), jnp.zeros(len(times) - 1))
@@ -159,8 +159,7 @@ class Sampler:
         shapes = [shape_of(request, settings_of(request, pipe.defaults, config)) for request in requests]
         most = dataclasses.replace(shapes[0], pose=True, subjects=max(shape.subjects for shape in shapes))
         ready = [pipe.prepare(request, shape=most) for request in requests]
-        nothing = prepare(Example("", (), None, size), config, size)
-        nothing, _ = arrays(nothing, config, pipe.tokenizer, 0.0, DROP_ALL, slots=0, pose=False)
+        nothing = without_conditions(config, pipe.tokenizer, size)
         self.batches = []
         for start in range(0, len(ready), BATCH):
             chosen = ready[start : start + BATCH]

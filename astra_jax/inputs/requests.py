@@ -12,6 +12,7 @@ file. The keys of `OVERRIDES` stand for the flags of the same names, for one req
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -121,6 +122,15 @@ def parse_request(fields: Any, folder: pathlib.Path, name: str = "request") -> R
     )
     check_request(request)
     return request
+
+
+@contextlib.contextmanager
+def named(request: Request) -> Iterator[None]:
+    """A `UserError` of the block says whose it is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{request.name}: {error}") from error
 
 
 def check_request(request: Request) -> None:

@@ -15,14 +15,13 @@ from jaxtyping import Array, UInt8
 
 from astra_jax.config import Config
 from astra_jax.flow.schedule import remaining, schedule, shift_of
-from astra_jax.inputs.example import Example
 from astra_jax.inputs.tokenizer import TextTokenizer
-from astra_jax.inputs.transforms import DROP_ALL, arrays, prepare, stack
+from astra_jax.inputs.transforms import stack
 from astra_jax.models.astra import Astra
 from astra_jax.models.conditions import Conditions
 from astra_jax.params import Params
 from astra_jax.sampling.executables import Executables
-from astra_jax.sampling.preparation import Ready
+from astra_jax.sampling.preparation import Ready, without_conditions
 from astra_jax.sampling.programs import Guiding, Kind, begin, conditions_of, decode, encode, integrate
 from astra_jax.sampling.shapes import Shape
 from astra_jax.training.mesh import BATCH_AXES, batch_sharding
@@ -92,15 +91,14 @@ class Engine:
         return self.executables.call(function, kind, self._parts[parts], *arguments, keep=keep)
 
     def _without_conditions(self, kind: Kind, rows: int, conditions: Conditions) -> Conditions:
-        """What any picture is drawn from in training when it loses all its conditions; made once, whatever follows.
+        """The conditions of `without_conditions`, made once, whatever follows.
 
         The guidance input is no condition and stays.
         """
         if (kind, rows) not in self._nothing:
             cell = self.model.downsampling
             canvas = (kind.height * cell, kind.width * cell)
-            nothing = prepare(Example("", (), None, canvas), self.config, canvas)
-            fields, _ = arrays(nothing, self.config, self.tokenizer, 0.0, DROP_ALL, slots=0, pose=False)
+            fields = without_conditions(self.config, self.tokenizer, canvas)
             inputs = jax.tree.map(self._put, stack([fields] * rows))
             zeros = self._put(np.zeros(rows, np.uint32))
             scale = self._put(np.ones(rows, np.float32))

@@ -12,9 +12,9 @@ from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.inputs.example import Example, Subject
 from astra_jax.inputs.photos import cover, load_photo, square
-from astra_jax.inputs.requests import GivenPose, Request
+from astra_jax.inputs.requests import GivenPose, Request, named
 from astra_jax.inputs.tokenizer import TextTokenizer
-from astra_jax.inputs.transforms import arrays, prepare
+from astra_jax.inputs.transforms import DROP_ALL, arrays, prepare
 from astra_jax.pose.pose_files import SUFFIXES, letterbox, load_people
 from astra_jax.pose.retrieval import Retrieved, Retriever
 from astra_jax.pose.skeleton import BODY_POINTS, WHOLE_BODY_POINTS, check_people
@@ -60,10 +60,8 @@ class Preparer:
 
         Raises `UserError`, naming the request, for anything wrong with it.
         """
-        try:
+        with named(request):
             return self._prepare(request, settings, shape)
-        except UserError as error:
-            raise UserError(f"{request.name}: {error}") from error
 
     def _prepare(self, request: Request, settings: Settings, shape: Shape) -> Ready:
         size = settings.size
@@ -107,6 +105,12 @@ class Preparer:
             raise UserError("pose 'auto' needs a pose bank: give one with --pose_bank, or set the pose to 'none'")
         found = self.retriever.retrieve([request.prompt], [count], size)[0]
         return _Pose(people=found[0].people, retrieved=found[0])
+
+
+def without_conditions(config: Config, tokenizer: TextTokenizer, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Fields of what any picture of `size` (height, width) becomes in training when it loses all its conditions."""
+    nothing = prepare(Example("", (), None, size), config, size)
+    return arrays(nothing, config, tokenizer, 0.0, DROP_ALL, slots=0, pose=False)[0]
 
 
 def _given(pose: GivenPose, size: tuple[int, int]) -> _Pose:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from astra_jax.config import SOLVERS, Config
+from astra_jax.config import Config, check_solver
 from astra_jax.errors import UserError
-from astra_jax.inputs.requests import OVERRIDES, Request
+from astra_jax.inputs.requests import OVERRIDES, Request, named
 from astra_jax.inputs.transforms import check_sizes
 
 
@@ -50,13 +50,15 @@ def defaults(config: Config) -> Settings:
 def settings_of(request: Request, run: Settings, config: Config) -> Settings:
     """The settings of a request: its own where it has them, else the run's.
 
-    Raises `UserError` naming what is out of range, and for a `guidance` of its own where the model takes none.
+    Raises `UserError`, naming the request, for what is out of range, and for a `guidance` of its own where the model
+    takes none.
     """
     own = {key: value for key in OVERRIDES if (value := getattr(request, key)) is not None}
-    if "guidance" in own and not config.model.transformer.guidance_embed:
-        raise UserError("these weights have no guidance input (guidance_embed is off): leave 'guidance' out")
-    chosen = dataclasses.replace(run, **own)
-    check(chosen, config)
+    with named(request):
+        if "guidance" in own and not config.model.transformer.guidance_embed:
+            raise UserError("these weights have no guidance input (guidance_embed is off): leave 'guidance' out")
+        chosen = dataclasses.replace(run, **own)
+        check(chosen, config)
     return chosen
 
 
@@ -69,8 +71,7 @@ def check(settings: Settings, config: Config) -> None:
         raise UserError(
             f"cfg_scale must be a positive number (1: no classifier-free guidance), not {settings.cfg_scale}"
         )
-    if settings.solver not in SOLVERS:
-        raise UserError(f"solver must be {', '.join(map(repr, SOLVERS))}, not {settings.solver!r}")
+    check_solver(settings.solver, settings.cache_threshold)
     if not math.isfinite(settings.guidance):
         raise UserError(f"guidance must be a finite number, not {settings.guidance}")
     if not 0 <= settings.pose_start <= settings.pose_end <= 1:
@@ -84,5 +85,3 @@ def check(settings: Settings, config: Config) -> None:
         raise UserError(
             f"strength must be above 0 and at most 1 (nothing of the start picture), not {settings.strength}"
         )
-    if not 0 <= settings.cache_threshold < math.inf:
-        raise UserError(f"cache_threshold must be 0 (off) or more, not {settings.cache_threshold}")

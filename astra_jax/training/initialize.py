@@ -100,7 +100,7 @@ def _pretrained(
     arrays: dict[str, jax.Array] = {}
     with tqdm(desc="weights", unit="B", unit_scale=True, disable=None if folders else True) as bar:
         for folder in reversed(folders):
-            if parts_of(folder) & absent and not parts_of(folder) & tree.keys():
+            if absent and (parts := parts_of(folder)) & absent and not parts & tree.keys():
                 continue
             arrays |= flatten(place_pretrained(folder, tree, wanted - arrays.keys(), bar.update))
     return arrays

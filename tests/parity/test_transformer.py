@@ -17,7 +17,9 @@ from astra_jax.weights.flux import bfl_naming, diffusers_naming
 from astra_jax.weights.mapping import load_leaf, save_leaf
 
 torch = pytest.importorskip("torch")
-diffusers = pytest.importorskip("diffusers")
+pytest.importorskip("diffusers")
+
+from benchmarks import torch_flux  # noqa: E402
 
 TOLERANCE = 2e-5
 
@@ -39,17 +41,7 @@ SIZES = {
 
 def make_reference(config, seed):
     """diffusers' model with weights spread widely enough that every path shows in the output."""
-    model = diffusers.FluxTransformer2DModel(
-        in_channels=config.latent_dim,
-        num_layers=config.double_blocks,
-        num_single_layers=config.single_blocks,
-        attention_head_dim=config.width // config.heads,
-        num_attention_heads=config.heads,
-        joint_attention_dim=config.context_dim,
-        pooled_projection_dim=config.pooled_dim,
-        guidance_embeds=config.guidance_embed,
-        axes_dims_rope=config.axes_dim,
-    )
+    model = torch_flux.build(config, diffusers=True)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
