@@ -14,11 +14,16 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def half_a_file(path):
+    with draft_of(path) as draft:
+        draft.write_bytes(b"half")
+        raise OSError("full")
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_draft(tmp_path):
     path = tmp_path / "file"
     write_whole(path, b"old")
-    with pytest.raises(OSError, match="full"), draft_of(path) as draft:
-        draft.write_bytes(b"half")
-        raise OSError("full")
+    with pytest.raises(OSError, match="full"):
+        half_a_file(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
