@@ -141,6 +141,22 @@ class SiglipVisionConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class VitConfig:
+    """A vision transformer of DINO's, DINOv2's or ViTPose's form (the defaults: DINO's ViT-S/16)."""
+
+    image_size: tuple[int, int] = (224, 224)  # height, width
+    patch: int = 16
+    patch_padding: int = 0  # pixels around the picture before it is cut; ViTPose has 2
+    width: int = 384
+    layers: int = 12
+    heads: int = 6
+    mlp_dim: int = 1536
+    eps: float = 1e-12  # of the layer norms
+    class_token: bool = True
+    layer_scale: bool = False  # DINOv2's learnt factor of each residual
+
+
+@dataclasses.dataclass(frozen=True)
 class DsmConfig:
     """The identity adapter: a perceiver resampler for the shared offsets and one for the per-block offsets."""
 

@@ -26,6 +26,7 @@ FLOORS = {
     "weights.__main__": {"cli", "errors", "training"},
     "inputs": {"whole_files", "cli", "config", "errors", "models", "pose", "weights"},
     "training": {"whole_files", "config", "costs", "hosts", "errors", "params", "models", "flow", "weights"},
+    "evaluation": {"whole_files", "config", "errors", "params", "models", "pose", "weights", "inputs"},
     "planning": {"config", "costs", "errors", "params", "models", "training"},
     "plan": {"cli", "errors", "planning"},
     "sampling": {"whole_files", "config", "errors", "params", "models", "flow", "pose", "inputs", "training"},

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from astra_jax.config import ClipTextConfig, ClipVisionConfig, SiglipVisionConfig
+from astra_jax.config import ClipTextConfig, ClipVisionConfig, SiglipVisionConfig, VitConfig
 from astra_jax.errors import UserError
 from astra_jax.models.attention import attend
 from astra_jax.models.sharding import constrain
@@ -56,6 +56,7 @@ class ClipBlock(nn.Module):
     dtype: Any
     eps: float = _EPS
     activation: Callable[[Array], Array] = quick_gelu
+    layer_scale: bool = False  # a learnt factor a channel on what each half adds (arXiv 2103.17239)
 
     @nn.compact
     def __call__(
@@ -69,15 +70,20 @@ class ClipBlock(nn.Module):
             for name in ("q", "k", "v")
         )
         mixed = attend(query, key, value, bias=bias).reshape(batch, length, width)
-        x = x + nn.Dense(width, dtype=self.dtype, name="out")(mixed)
+        x = x + self._scaled(nn.Dense(width, dtype=self.dtype, name="out")(mixed), "scale1")
         normed = layer_norm(self.dtype, "norm2", self.eps)(x)
         hidden = self.activation(nn.Dense(self.mlp_dim, dtype=self.dtype, name="fc1")(normed))
-        x = x + nn.Dense(width, dtype=self.dtype, name="fc2")(hidden)
+        x = x + self._scaled(nn.Dense(width, dtype=self.dtype, name="fc2")(hidden), "scale2")
         return constrain(x, "batch", None, None), None
+
+    def _scaled(self, x: Float[Array, "B L C"], name: str) -> Float[Array, "B L C"]:
+        if not self.layer_scale:
+            return x
+        return x * self.param(name, nn.initializers.ones, (x.shape[-1],), jnp.float32).astype(self.dtype)
 
 
 def clip_layers(
-    config: ClipTextConfig | ClipVisionConfig | SiglipVisionConfig, count: int, dtype: Any, **block: Any
+    config: ClipTextConfig | ClipVisionConfig | SiglipVisionConfig | VitConfig, count: int, dtype: Any, **block: Any
 ) -> Any:
     """`count` blocks as one scanned module: parameters under `layers/` have a leading axis of `count`.
 
