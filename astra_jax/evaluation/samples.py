@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from astra_jax.evaluation.figures import Figure
 from astra_jax.inputs.requests import Request
@@ -36,11 +36,15 @@ class Case:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """One picture of a case; `index` counts the pictures of the case."""
+    """One picture of a case; `index` counts the pictures of the case.
+
+    `given` are the people of the skeleton that it was drawn with, in pixels of the picture, where that is known.
+    """
 
     case: Case
     index: int
     picture: UInt8[np.ndarray, "H W 3"]
+    given: Float[np.ndarray, "P J 3"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
