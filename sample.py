@@ -18,7 +18,6 @@ from collections.abc import Sequence
 
 import jax
 from absl import flags
-from jax.experimental import multihost_utils
 
 from astra_jax import cli, hosts
 from astra_jax.drawing_run import DrawingRun
@@ -69,15 +68,9 @@ def draw() -> None:
     writer = ResultWriter(_OUT.value, pipe.config, pipe.weights, jax.process_index())
     job = DrawingRun(pipe, run, writer, batch_size, alone=len(asked) == 1)
     try:
-        job.choose(asked)
-        drawn = job.draw()
-        if jax.process_count() > 1:
-            multihost_utils.sync_global_devices("pictures")
-        if jax.process_index() == 0:
-            if jax.process_count() > 1:
-                writer.join()
-            if sheet := job.sheet():
-                print(sheet)
+        drawn = job.complete(asked)
+        if jax.process_index() == 0 and (sheet := job.sheet()):
+            print(sheet)
     finally:
         writer.discard()
     if drawn:

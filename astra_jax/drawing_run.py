@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 import jax
+from jax.experimental import multihost_utils
 
 from astra_jax.errors import UserError
 from astra_jax.inputs.requests import Request, named
@@ -28,6 +29,19 @@ class DrawingRun:
     batch_size: int
     alone: bool = False  # a single request's mistake is the run's
     wrong: int = 0
+
+    def complete(self, asked: Sequence[Request | UserError]) -> int:
+        """Draws what is not there yet, this process its part of it; returns how many pictures that were.
+
+        With several processes it waits for all of them, and the first one puts their manifests together.
+        """
+        self.choose(asked)
+        drawn = self.draw()
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("pictures")
+            if jax.process_index() == 0:
+                self.writer.join()
+        return drawn
 
     def choose(self, asked: Sequence[Request | UserError]) -> None:
         """Finds the pictures that are left to draw."""
@@ -92,6 +106,15 @@ class DrawingRun:
         programs = self.pipe.executables
         print(f"{programs.count} compiled programs, {programs.loaded} of them traced by an earlier run")
         return done
+
+    def files(self) -> dict[tuple[str, int], pathlib.Path]:
+        """The pictures that are there now, by their request's name and their number."""
+        return {
+            (request.name, index): path
+            for request, keys in zip(self.requests, self.keys, strict=True)
+            for index, key in enumerate(keys)
+            if (path := self.writer.find(key))
+        }
 
     def sheet(self) -> pathlib.Path | None:
         """Shows the pictures of the first requests, whichever run drew them."""
