@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -60,9 +59,10 @@ class Scores:
 
     values: Mapping[str, Sequence[float]]
     people: tuple[TruePeople, FoundPeople] | None = None
-    pictures: Mapping[str, UInt8[np.ndarray, "_ _ 3"]] = MappingProxyType({})
+    pictures: Mapping[str, UInt8[np.ndarray, "_ _ 3"]] = dataclasses.field(default_factory=dict)
 
 
+@runtime_checkable
 class Benchmark(Protocol):
     """Data and protocol of one benchmark. `score` is a function of its arguments alone."""
 

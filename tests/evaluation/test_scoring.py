@@ -20,6 +20,18 @@ class Brightness:
     def __init__(self):
         self.batches = []
 
+    def cases(self):
+        return []
+
+    def controls(self, cases):
+        return {}
+
+    def calibration(self):
+        return {}
+
+    def notes(self):
+        return []
+
     def score(self, samples):
         self.batches.append(len(samples))
         return [Scores({"brightness": [float(sample.picture.mean())], "even": [1.0] * (1 - sample.index % 2)})
