@@ -79,6 +79,13 @@ class ModelFlags:
         }
 
     @property
+    def given(self) -> list[str]:
+        """Those of the flags that the command line has, as "--name"."""
+        single = (self._checkpoint, self._weights, self._config, self._lora, self._lora_scale, self._dsm, self._bank)
+        single += (self._embedder, self._batch, *self._settings.values(), *self._mesh.values())
+        return [f"--{flag.name}" for flag in single if flag.present]
+
+    @property
     def batch_size(self) -> int:
         """Pictures drawn together. Raises `UserError` below 1."""
         if self._batch.value < 1:
