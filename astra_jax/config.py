@@ -187,11 +187,11 @@ class VitPoseConfig:
     """
 
     vit: VitConfig = VITPOSE_B
-    stem: tuple[int, ...] = ()  # channels of each level; 2 to the number of levels divides vit.patch
     head: str = "classic"  # deconvolutions, each of which doubles the size; or "simple", one interpolation
     channels: tuple[int, ...] = (256, 256)  # of each deconvolution of the classic head
     scale_factor: int = 4  # of the simple head's interpolation
     maps: int = 17
+    stem: tuple[int, ...] = ()  # channels of each level; 2 to the number of levels divides vit.patch
 
     def __post_init__(self):
         if self.head not in ("classic", "simple"):
@@ -203,7 +203,7 @@ class VitPoseConfig:
                 f"a pose network's stem of {len(self.stem)} levels needs patches of a multiple of"
                 f" {2 ** len(self.stem)} pixels, not {self.vit.patch}, without padding"
             )
-        if self.scale_factor < 1 or self.maps < 1 or min(*self.channels, *self.stem, 1) < 1:
+        if self.scale_factor < 1 or self.maps < 1 or min((1, *self.channels, *self.stem)) < 1:
             raise UserError("a pose network's channels, scale_factor and maps must be 1 or more")
 
     @property

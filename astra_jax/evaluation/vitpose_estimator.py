@@ -62,7 +62,7 @@ class VitPoseEstimator:
     people: tuple[VitPoseConfig, Params] | None = None
 
     def __call__(
-        self, pictures: list[UInt8[np.ndarray, "H W 3"]], boxes: list[Float[np.ndarray, "_ 4"]] | None = None
+        self, pictures: list[UInt8[np.ndarray, "_ _ 3"]], boxes: list[Float[np.ndarray, "_ 4"]] | None = None
     ) -> list[FoundPeople]:
         """The people whose confidence reaches the threshold (see `Estimator`).
 
@@ -87,7 +87,7 @@ class VitPoseEstimator:
         return FoundPeople(people[found], (scores * heads)[found])
 
     def _search(
-        self, pictures: list[UInt8[np.ndarray, "H W 3"]]
+        self, pictures: list[UInt8[np.ndarray, "_ _ 3"]]
     ) -> list[tuple[Float[np.ndarray, "_ 4"], Float[np.ndarray, "_"]]]:
         """Boxes (x, y, width, height) in pixels and likelihoods of the people of every picture."""
         assert self.people is not None
@@ -102,7 +102,7 @@ class VitPoseEstimator:
         return result
 
     def _read(
-        self, pictures: list[UInt8[np.ndarray, "H W 3"]], boxes: list[Float[np.ndarray, "_ 4"]]
+        self, pictures: list[UInt8[np.ndarray, "_ _ 3"]], boxes: list[Float[np.ndarray, "_ 4"]]
     ) -> list[Float[np.ndarray, "_ 17 3"]]:
         """Joints (x, y, confidence) of the person in every box."""
         size = self.joints.vit.image_size

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+DEVIATION = 1.25  # in cells, of the Gaussian around a joint that a trained distribution is held to
 _RADIUS = 5  # cells of DARK's smoothing
 _SHIFTS = 4  # of `expected_places`; a shift no longer moves a place that matters after two
 
@@ -29,7 +30,7 @@ def distributions(maps: Float[Array, "B R C K"]) -> Float[Array, "B K N"]:
 
 
 def gaussian_targets(
-    places: Float[Array, "B K 2"], deviation: float, grid: tuple[int, int]
+    places: Float[Array, "B K 2"], grid: tuple[int, int], deviation: float = DEVIATION
 ) -> Float[Array, "B K N"]:
     """Distributions over the cells of a `grid` (rows, columns): Gaussians of `deviation` cells around `places`.
 
@@ -42,11 +43,12 @@ def gaussian_targets(
 def expected_places(
     shares: Float[Array, "B K N"], window: Float[Array, "B K"], grid: tuple[int, int]
 ) -> tuple[Float[Array, "B K 2"], Float[Array, "B K"]]:
-    """Where a Gaussian window of deviation `window` (in cells) covers most of the distribution, and what it covers.
+    """Where a Gaussian window of deviation `window` (in cells) covers most of the distribution, and how sure that is.
 
     Mean shift (Comaniciu and Meer, 2002) from the most likely cell: x <- sum p(u) g(u - x) u / sum p(u) g(u - x). With
-    OKS's tolerance s k of a joint as the window the covered share is the OKS that is to be expected of the place, 0 to
-    1, and the shifts climb to its nearest maximum.
+    OKS's tolerance s k of a joint as the window the shifts climb to a maximum of the OKS that is to be expected, and
+    the covered share is that OKS but for the Gaussian of `DEVIATION` that training spreads every joint over. Divided by
+    what a window covers of that one alone, 1 / (1 + DEVIATION^2 / window^2), it is how sure the place is, 0 to 1.
     """
     cells = cell_places(*grid)
     places = cells[jnp.argmax(shares, axis=-1)]
@@ -59,7 +61,7 @@ def expected_places(
     for _ in range(_SHIFTS):
         mass = covered(places)
         places = mass @ cells / jnp.maximum(mass.sum(axis=-1, keepdims=True), 1e-12)
-    return places, covered(places).sum(axis=-1)
+    return places, jnp.minimum(covered(places).sum(axis=-1) * (1 + jnp.square(DEVIATION / window)), 1.0)
 
 
 def dark_places(maps: Float[Array, "B R C K"]) -> tuple[Float[Array, "B K 2"], Float[Array, "B K"]]:

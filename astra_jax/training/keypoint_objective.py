@@ -19,7 +19,6 @@ from astra_jax.training import rules
 from astra_jax.training.mesh import Rules
 from astra_jax.training.objective import Metrics, rows_to_picture
 
-DEVIATION = 1.25  # of a joint's target, in cells
 _PLACE_WEIGHT, _BOX_WEIGHT = 0.05, 5.0
 _PARTS = ("joints", "people")
 
@@ -40,7 +39,7 @@ def joint_loss(
     grid = maps.shape[1], maps.shape[2]
     shares = distributions(maps)
     logs = jnp.log(jnp.maximum(shares, 1e-12))
-    target = jnp.where(somebody[:, None, None], gaussian_targets(places, DEVIATION, grid), 1 / (grid[0] * grid[1]))
+    target = jnp.where(somebody[:, None, None], gaussian_targets(places, grid), 1 / (grid[0] * grid[1]))
     # Divergence and not bare cross-entropy: 0 where the map is right.
     divergence = jnp.sum(target * (jnp.log(jnp.maximum(target, 1e-12)) - logs), axis=-1)
     counted = (labelled | ~somebody[:, None]).astype(jnp.float32)

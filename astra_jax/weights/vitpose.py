@@ -110,9 +110,7 @@ def load_vitpose(folder: str | os.PathLike[str]) -> tuple[VitPoseConfig, Params]
     pictures = jax.ShapeDtypeStruct((1, *config.vit.image_size, 3), jnp.float32)
     abstract = jax.eval_shape(VitPose(config).init, jax.random.key(0), pictures)["params"]
     with open_tensors(path.parent) as tensors:
-        published = load_published(
-            tensors, vitpose_naming(config), unfolded(config, abstract), unread=vitpose_unread()
-        )
+        published = load_published(tensors, vitpose_naming(config), unfolded(config, abstract), unread=vitpose_unread())
     return config, fold(published)
 
 
@@ -154,7 +152,11 @@ def _pair(path: pathlib.Path, tree: dict[str, Any], name: str, default: list[int
     """A size as one whole number or as two."""
     value = tree.get(name, default)
     pair = [value, value] if type(value) is int else value
-    if not isinstance(pair, list) or len(pair) != 2 or any(type(side) is not int or not 0 < side < 4096 for side in pair):
+    if (
+        not isinstance(pair, list)
+        or len(pair) != 2
+        or any(type(side) is not int or not 0 < side < 4096 for side in pair)
+    ):
         raise UserError(f"{path} has no proper {name}: copy or download it again")
     return pair[0], pair[1]
 

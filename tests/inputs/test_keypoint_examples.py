@@ -149,5 +149,3 @@ def test_settings_of_other_objectives_are_refused():
     networks = dataclasses.replace(CONFIG.keypoints, crops=0)
     with pytest.raises(UserError, match="crops must be 1 or more, not 0"):
         make_dataset(dataclasses.replace(CONFIG, keypoints=networks), training=True, source=Source())
-
-

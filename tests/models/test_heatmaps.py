@@ -6,7 +6,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astra_jax.models.heatmaps import cell_places, dark_places, distributions, expected_places, gaussian_targets
+from astra_jax.models.heatmaps import (
+    DEVIATION,
+    cell_places,
+    dark_places,
+    distributions,
+    expected_places,
+    gaussian_targets,
+)
 
 GRID = (12, 16)  # rows, columns
 expected = jax.jit(expected_places, static_argnums=2)
@@ -26,7 +33,7 @@ def test_distributions_are_a_softmax_of_each_map():
 
 
 def test_a_target_outside_the_grid_is_at_its_edge():
-    target = gaussian_targets(jnp.array([[[-5.0, 4.0]]]), 1.0, GRID)
+    target = gaussian_targets(jnp.array([[[-5.0, 4.0]]]), GRID)
     assert int(target[0, 0].argmax()) == 4 * GRID[1]
     np.testing.assert_allclose(target.sum(), 1, rtol=1e-5)
 
@@ -34,21 +41,22 @@ def test_a_target_outside_the_grid_is_at_its_edge():
 @settings(deadline=None)  # the first one compiles
 @given(place=inside, deviation=st.floats(0.8, 1.5))
 def test_the_expected_place_of_a_gaussian_is_its_middle(place, deviation):
-    shares = gaussian_targets(jnp.array([[place]], jnp.float32), deviation, GRID)
-    places, covered = expected(shares, jnp.full((1, 1), 1.5), GRID)
+    shares = gaussian_targets(jnp.array([[place]], jnp.float32), GRID, deviation)
+    places, sure = expected(shares, jnp.full((1, 1), 1.5), GRID)
     np.testing.assert_allclose(places[0, 0], place, atol=0.03)
-    # Two Gaussians multiply: 1 / (1 + deviation^2 / window^2).
-    np.testing.assert_allclose(covered[0, 0], 1 / (1 + deviation**2 / 1.5**2), atol=0.02)
+    # Two Gaussians multiply: the window covers 1 / (1 + deviation^2 / window^2).
+    wanted = min((1 + DEVIATION**2 / 1.5**2) / (1 + deviation**2 / 1.5**2), 1)
+    np.testing.assert_allclose(sure[0, 0], wanted, atol=0.02)
 
 
 def test_of_two_peaks_the_higher_one_counts_and_a_flat_map_is_unsure():
-    first = gaussian_targets(jnp.array([[[3.0, 3.0], [3.0, 3.0]]]), 1.0, GRID)
-    second = gaussian_targets(jnp.array([[[12.0, 8.0], [12.0, 8.0]]]), 1.0, GRID)
+    first = gaussian_targets(jnp.array([[[3.0, 3.0], [3.0, 3.0]]]), GRID)
+    second = gaussian_targets(jnp.array([[[12.0, 8.0], [12.0, 8.0]]]), GRID)
     shares = jnp.stack([0.7 * first[:, 0] + 0.3 * second[:, 0], jnp.full((1, 192), 1 / 192)], axis=1)
-    places, covered = expected(shares, jnp.ones((1, 2)), GRID)
+    places, sure = expected(shares, jnp.ones((1, 2)), GRID)
     np.testing.assert_allclose(places[0, 0], [3, 3], atol=0.01)
-    np.testing.assert_allclose(covered[0, 0], 0.35, atol=0.01)
-    assert covered[0, 1] < 0.05
+    np.testing.assert_allclose(sure[0, 0], 0.7, atol=0.01)
+    assert sure[0, 1] < 0.1
 
 
 @settings(deadline=None)  # the first one compiles

@@ -49,7 +49,9 @@ def test_cells_beside_a_head_cost_less_than_cells_far_away():
 
 
 def test_nobody_at_all():
-    heads, boxes = people_loss(jnp.full((1, *GRID, 5), -12.0), jnp.asarray(HEADS), jnp.asarray(BOXES), jnp.zeros((1, 3), bool))
+    heads, boxes = people_loss(
+        jnp.full((1, *GRID, 5), -12.0), jnp.asarray(HEADS), jnp.asarray(BOXES), jnp.zeros((1, 3), bool)
+    )
     assert heads < 1e-3
     assert boxes == 0
 
