@@ -182,8 +182,8 @@ VITPOSE_B = VitConfig(
 class VitPoseConfig:
     """ViTPose (arXiv 2204.12484): a vision transformer and a head that draws one map a joint (defaults: ViTPose-B).
 
-    With a `stem` of convolutions in front of the transformer, each of which halves the size, a network learns from little
-    data; the deconvolutions read its features, too, where their sizes meet.
+    With a `stem` of convolutions in front of the transformer, each of which halves the size, a network learns from
+    little data; the deconvolutions read its features, too, where their sizes meet.
     """
 
     vit: VitConfig = VITPOSE_B

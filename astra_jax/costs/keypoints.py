@@ -10,7 +10,7 @@ _TAPS = 16  # of a deconvolution
 
 
 def networks(tally: Tally, config: KeypointsConfig) -> None:
-    """The network of joints on every cut, with the mean places of its maps, and the network of people on the picture."""
+    """The network of joints on every cut, the mean places of its maps, the network of people on the picture."""
     vitpose(tally, "joints", config.joints, config.crops)
     rows, columns = config.joints.grid
     tally.scatter("joints/places", config.joints.maps, rows * columns, 2, tally.trains("joints"), config.crops)

@@ -152,7 +152,7 @@ def published_estimator(folder: str | os.PathLike[str]) -> VitPoseEstimator:
 
 @functools.cache
 def expected_reader(config: VitPoseConfig) -> Reader:
-    """`expected_places` of the mean distribution of a cut and of its mirror image; confidences are OKS to be expected."""
+    """`expected_places` of the mean distribution of a cut and of its mirror image."""
 
     @jax.jit
     def read(params: Params, cuts: Array, tolerances: Array) -> tuple[Array, Array]:

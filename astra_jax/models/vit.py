@@ -32,8 +32,8 @@ class VisionTransformer(nn.Module):
     def __call__(self, pictures: Float[Array, "B H W D"]) -> Float[Array, "B T C"]:
         """The tokens after the last norm: the class token, where `config.class_token`, then the patches row by row.
 
-        `pictures` (or features in their place) are normalised as the weights want them, `config.image_size` pixels. Raises `UserError`
-        for another size and for a config whose patches do not tile its pictures.
+        `pictures` (or features in their place) are normalised as the weights want them, `config.image_size` pixels.
+        Raises `UserError` for another size and for a config whose patches do not tile its pictures.
         """
         config = self.config
         batch, height, width, _ = pictures.shape

@@ -26,6 +26,7 @@ from astra_jax.weights.mapping import CONV, LINEAR, POINTWISE, SAME, Layout, Nam
 from astra_jax.weights.tensors import open_tensors
 
 OFFICIAL = "usyd-community/vitpose-base-simple"
+_JOINTS = 17  # COCO's
 _NORM_EPS = 1e-5  # of PyTorch's batch norm
 _CHANNELS = (256, 256)  # of the classic decoder
 _TOKENS = Layout(lambda x: x[0], lambda x: x[None])
@@ -124,12 +125,14 @@ def _config(path: pathlib.Path, tree: dict[str, Any]) -> VitPoseConfig:
     sizes = read_sizes(path, backbone, fields, _BASE)
     rows, columns = _pair(path, backbone, "image_size", [256, 192])
     patch, other = _pair(path, backbone, "patch_size", [16, 16])
-    labels = tree.get("id2label", dict.fromkeys(range(2)))  # transformers' default: two
-    if patch != other or rows % patch or columns % patch or not isinstance(labels, dict) or len(labels) != 17:
+    if patch != other or rows % patch or columns % patch:
         raise UserError(
-            f"{path}: only square patches that tile the picture and COCO's 17 joints are computed here, not patches of"
-            f" {patch} x {other} in {rows} x {columns} pixels and {len(labels) if isinstance(labels, dict) else 0} joints"
+            f"{path}: only square patches that tile the picture are computed here, not patches of {patch} x {other} in"
+            f" {rows} x {columns} pixels"
         )
+    labels = tree.get("id2label")
+    if not isinstance(labels, dict) or len(labels) != _JOINTS:
+        raise UserError(f"{path} has no id2label of COCO's {_JOINTS} joints: only these are read here")
     simple = tree.get("use_simple_decoder", True)
     scale = tree.get("scale_factor", 4)
     if not isinstance(simple, bool) or type(scale) is not int or not 1 <= scale <= 16:

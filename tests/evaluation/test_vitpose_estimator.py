@@ -12,7 +12,7 @@ from astra_jax.config import Config, KeypointsConfig, VitConfig, VitPoseConfig
 from astra_jax.errors import UserError
 from astra_jax.evaluation import vitpose_estimator
 from astra_jax.evaluation.estimators import Estimator
-from astra_jax.evaluation.vitpose_estimator import dark_reader, puppet_estimator, published_estimator
+from astra_jax.evaluation.vitpose_estimator import dark_reader, published_estimator, puppet_estimator
 from astra_jax.inputs.person_crops import crop_map, grid_scale
 from astra_jax.models.heatmaps import distributions, expected_places
 from astra_jax.models.vitpose import VitPose, imagenet_normalise

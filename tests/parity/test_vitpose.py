@@ -1,4 +1,4 @@
-"""ViTPose against transformers' VitPoseForPoseEstimation and its processor, with random weights in published folders."""
+"""ViTPose against transformers' VitPoseForPoseEstimation and its processor, with random weights."""
 
 import dataclasses
 import json
@@ -135,7 +135,7 @@ def test_a_published_folder_is_an_estimator(folder):
         ({"backbone_config": {"num_experts": 6}}, "num_experts '6'"),
         ({"backbone_config": {"patch_size": [16, 8]}}, "only square patches"),
         ({"backbone_config": {"image_size": "large"}}, "no proper image_size"),
-        ({"id2label": {"0": "nose"}}, "COCO's 17 joints"),
+        ({"id2label": {"0": "nose"}}, "no id2label of COCO's 17 joints"),
         ({"scale_factor": 0}, "no proper use_simple_decoder and scale_factor"),
         ({"model_type": "vit"}, "model_type 'vit'"),
         ({"use_simple_decoder": True}, "does not fit this model"),
