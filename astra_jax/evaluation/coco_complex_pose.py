@@ -16,13 +16,16 @@ from jaxtyping import Float, UInt8
 
 from astra_jax.evaluation.coco_scenes import Scene
 from astra_jax.evaluation.coco_tracks import Skeletons, Track, around
-from astra_jax.evaluation.encoders import PictureEncoder, TextEncoder
 from astra_jax.evaluation.estimators import Estimator
+from astra_jax.evaluation.features import ImageFeatures, TextFeatures
+from astra_jax.evaluation.figure_names import figure_name
 from astra_jax.evaluation.figures import Figure
+from astra_jax.evaluation.picture_files import LazySamples
 from astra_jax.evaluation.portraits import Portraits, likeness
 from astra_jax.evaluation.pose_scores import pose_values
 from astra_jax.evaluation.real_people import RealPhoto, calibrate, photo_path
 from astra_jax.evaluation.samples import Case, Sample, Scores
+from astra_jax.evaluation.similarity import text_similarity
 from astra_jax.inputs.photos import letterbox, load_photo
 from astra_jax.inputs.requests import Request, SubjectRequest
 from astra_jax.pose.average_precision import FoundPeople, TruePeople
@@ -40,8 +43,8 @@ class CocoComplexPose:
     somebody who was not found counts 0. With `_of_two` they are of the pictures with exactly two people.
     people_found, person_count_error: among those who were asked for.
     Average precision is against the skeleton that was given, against the photo's people where none was.
-    X_people, X_image: for each encoder X, likeness to the portraits (`portraits.likeness`). clip_t: the cosine of the
-    whole picture and the prompt, by an encoder of both.
+    X_people, X_image: for each network X, likeness to the portraits (`portraits.likeness`). clip_t: the cosine of the
+    whole picture and its prompt.
     """
 
     def __init__(
@@ -55,7 +58,8 @@ class CocoComplexPose:
         seed: int = 0,
         portraits: Portraits | None = None,
         photos: Path | None = None,
-        encoders: Sequence[PictureEncoder] = (),
+        networks: Sequence[ImageFeatures] = (),
+        clip: tuple[ImageFeatures, TextFeatures] | None = None,
         real: Sequence[RealPhoto] = (),
     ):
         """Puts the protocol together.
@@ -69,7 +73,8 @@ class CocoComplexPose:
           seed: of the pictures, and of which portraits a case has.
           portraits: a pool of faces; without it there are no references and no figures of identity.
           photos: the folder of val2017's photos, which are the ceiling, as far as they are there.
-          encoders: of pictures; one that is a `TextEncoder` gives clip_t.
+          networks: that compare people with their portraits, without CLIP.
+          clip: compares people with their portraits, and pictures with their prompts.
           real: photos to calibrate the estimator on.
 
         Raises `UserError` for a bank that holds pictures of the benchmark, and `ValueError` for the rag track without a
@@ -80,7 +85,8 @@ class CocoComplexPose:
         self.headline = ("oks_abs_of_two", "oks_abs", *cond, "oks_box", "person_count_error")
         self._skeletons = Skeletons(scenes, canvas, track, bank)
         self._estimator, self._images, self._seed = estimator, images, seed
-        self._portraits, self._photos, self._encoders, self._real = portraits, photos, encoders, real
+        self._portraits, self._photos, self._real = portraits, photos, real
+        self._networks, self._clip = [*networks, *(clip[:1] if clip else ())], clip
 
     def cases(self) -> list[Case]:
         """One case a scene, named after the photo; the most complex comes first."""
@@ -125,19 +131,18 @@ class CocoComplexPose:
 
     def _similarities(
         self, samples: Sequence[Sample], boxes: Sequence[Float[np.ndarray, "_ 4"]]
-    ) -> list[dict[str, Sequence[float]]]:
+    ) -> list[dict[str, list[float]]]:
         pictures, requests = [sample.picture for sample in samples], [sample.case.request for sample in samples]
-        values: list[dict[str, Sequence[float]]] = [{} for _ in samples]
-        for encoder in self._encoders if samples else ():
-            rows = []
-            if self._portraits:
-                faces = [[subject.image for subject in request.subjects] for request in requests]
-                rows.append(likeness(encoder, pictures, boxes, faces))
-            if isinstance(encoder, TextEncoder):
-                cosines = (encoder(pictures) * encoder.texts([request.prompt for request in requests])).sum(axis=1)
-                rows.append([{"clip_t": [float(cosine)]} for cosine in cosines])
-            for row in rows:
-                values = [{**mine, **more} for mine, more in zip(values, row, strict=True)]
+        values: list[dict[str, list[float]]] = [{} for _ in samples]
+        for network in self._networks if self._portraits else ():
+            faces = [[subject.image for subject in request.subjects] for request in requests]
+            for mine, more in zip(values, likeness(network, pictures, boxes, faces), strict=True):
+                mine |= {f"{figure_name(network)}_{part}": row for part, row in more.items()}
+        if self._clip and samples:
+            seen, read = self._clip
+            matches = text_similarity(seen(pictures), read([request.prompt for request in requests]))
+            for mine, match in zip(values, matches, strict=True):
+                mine["clip_t"] = [float(match)]
         return values
 
     def _beside(
@@ -157,18 +162,15 @@ class CocoComplexPose:
         were asked for (rag) and where no photo is there."""
         if self._photos is None or self._skeletons.track == "rag":
             return {}
-        paths = [(case, photo_path(self._photos, case.id)) for case in cases]
-        there = [(case, path) for case, path in paths if path.is_file()]
-        pictures = [letterbox(load_photo(path), self._skeletons.canvas) for _, path in there]
-        if not pictures:
-            return {}
-        shown = {"ceiling": pictures, "floor": [*pictures[1:], pictures[0]]}
-        if len(pictures) == 1:
-            del shown["floor"]
-        return {
-            name: [Sample(case, 0, picture) for (case, _), picture in zip(there, rows, strict=True)]
-            for name, rows in shown.items()
-        }
+        paths = [photo_path(self._photos, case.id) for case in cases]
+        there = [(case, path) for case, path in zip(cases, paths, strict=True) if path.is_file()]
+        rows = [(case, 0, functools.partial(self._photo, path)) for case, path in there]
+        shifted = [(case, 0, others[2]) for (case, _), others in zip(there, [*rows[1:], *rows[:1]], strict=True)]
+        controls = {"ceiling": rows, "floor": shifted if len(rows) > 1 else []}
+        return {name: LazySamples(some) for name, some in controls.items() if some}
+
+    def _photo(self, path: Path) -> UInt8[np.ndarray, "H W 3"]:
+        return letterbox(load_photo(path), self._skeletons.canvas)
 
     def calibration(self) -> Mapping[str, Figure]:
         """`Skeletons.bounds`, and as real_photos_* what the estimator reaches on photos (`calibrate`)."""
@@ -205,7 +207,7 @@ class CocoComplexPose:
         return notes
 
 
-def _pose_figures(truth: TruePeople, given: TruePeople | None, found: FoundPeople) -> dict[str, Sequence[float]]:
+def _pose_figures(truth: TruePeople, given: TruePeople | None, found: FoundPeople) -> dict[str, list[float]]:
     values = pose_values(truth, found)
     oks = {"oks_abs": values["oks"], "oks_box": values["oks_box"]}
     if given is not None:

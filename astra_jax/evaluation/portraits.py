@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from scipy.optimize import linear_sum_assignment
 
 from astra_jax.errors import UserError
-from astra_jax.evaluation.encoders import PictureEncoder
+from astra_jax.evaluation.features import ImageFeatures
+from astra_jax.evaluation.similarity import cosines, person_crop
 from astra_jax.inputs.photos import load_photo
 from astra_jax.inputs.requests import Photo
+from astra_jax.pose.oks import assigned
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MOST = 1000  # portraits of a pool
@@ -37,44 +38,28 @@ class Portraits:
         return [self.paths[order[i % len(order)]] for i in range(count)]
 
 
-def people_crops(
-    picture: UInt8[np.ndarray, "H W 3"], boxes: Float[np.ndarray, "P 4"]
-) -> list[UInt8[np.ndarray, "_ _ 3"]]:
-    """What of a picture lies in each box (x, y, width, height); one black pixel for a box outside of it."""
-    crops = []
-    limits = np.array([picture.shape[1], picture.shape[0]])
-    for box in boxes.astype(np.float64):
-        low = np.clip(np.floor(box[:2]), 0, limits).astype(int)
-        high = np.clip(np.ceil(box[:2] + box[2:]), 0, limits).astype(int)
-        crop = picture[low[1] : high[1], low[0] : high[0]]
-        crops.append(crop if crop.size else np.zeros((1, 1, 3), np.uint8))
-    return crops
-
-
 def likeness(
-    encoder: PictureEncoder,
+    network: ImageFeatures,
     pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
-    boxes: Sequence[Float[np.ndarray, "P 4"]],
+    boxes: Sequence[Float[np.ndarray, "_ 4"]],
     references: Sequence[Sequence[Photo]],
-) -> list[Mapping[str, Sequence[float]]]:
-    """How alike pictures and the portraits of their people are, in cosines of an encoder.
+) -> list[dict[str, list[float]]]:
+    """How alike pictures and the portraits of their people are, for each picture, in cosines of a network.
 
-    X_people: of each portrait and the person that the best one-to-one assignment gives it, nobody having said who is
-    who; people are what lies in the boxes. X_image: of each portrait and the whole picture (as in UNO's two-subject
-    DreamBench, arXiv 2504.02160). No values for a picture without references or, for the people, without boxes.
+    people: of each portrait and the person that the best one-to-one assignment gives it, nobody having said who is who;
+    people are what lies in the boxes, and 0 is the cosine of nobody and of a box outside of the picture. image: of each
+    portrait and the whole picture, as UNO compares several subjects (arXiv 2504.02160). Pictures without references
+    have no values.
     """
-    crops = [people_crops(*pair) for pair in zip(pictures, boxes, strict=True)]
-    portraits = [[load_photo(photo) for photo in photos] for photos in references]
-    vectors = encoder([*pictures, *(crop for row in crops for crop in row), *(p for row in portraits for p in row)])
-    ends = np.cumsum([len(pictures), *(len(row) for row in crops), *(len(row) for row in portraits)])
-    whole, *parts = np.split(vectors, ends[:-1])
+    crops = [[person_crop(picture, box) for box in some] for picture, some in zip(pictures, boxes, strict=True)]
     values = []
-    for picture, people, wanted in zip(whole, parts[: len(crops)], parts[len(crops) :], strict=True):
-        same = wanted @ people.T
-        values.append(
-            {
-                f"{encoder.name}_people": same[linear_sum_assignment(-same)].tolist(),
-                f"{encoder.name}_image": (wanted @ picture).tolist(),
-            }
-        )
+    for picture, people, photos in zip(pictures, crops, references, strict=True):
+        if not photos:
+            values.append({"people": [], "image": []})
+            continue
+        there = [crop for crop in people if crop is not None]
+        vectors = network([picture, *there, *map(load_photo, photos)])
+        wanted = vectors[1 + len(there) :]
+        alike = cosines(wanted, vectors[: 1 + len(there)])
+        values.append({"people": assigned(alike[:, 1:]).tolist(), "image": alike[:, 0].tolist()})
     return values
