@@ -86,7 +86,9 @@ class ClipTextFeatures:
     def _ids(self, texts: Sequence[str]) -> Shaped[np.ndarray, "B L"]:
         # The feature is read at the first end token, and no token reads a later one: what pads does not matter.
         ids = np.full((len(texts), self._length), self._end, np.int32)
-        for row, encoding in zip(ids, self._tokenizer.encode_batch([clean(text)[:MAX_TEXT] for text in texts]), strict=True):
+        for row, encoding in zip(
+            ids, self._tokenizer.encode_batch([clean(text)[:MAX_TEXT] for text in texts]), strict=True
+        ):
             row[: len(encoding.ids)] = encoding.ids[: self._length]
         ids[:, -1] = self._end
         return ids

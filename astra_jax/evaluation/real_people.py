@@ -101,5 +101,5 @@ def calibrate(estimator: Estimator, photos: Sequence[RealPhoto]) -> Mapping[str,
     if any(large):
         figures["oks_large"] = mean_figure(large)
     figures["people_found"] = mean_figure([value["people_found"] for value in values])
-    figures["ap"] = precision_figure([(photo.truth, people) for photo, people in zip(photos, found, strict=True)])
+    figures["ap"] = precision_figure([[(photo.truth, people)] for photo, people in zip(photos, found, strict=True)])
     return figures
