@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import pathlib
-import types
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -119,8 +118,10 @@ def read_result(folder: pathlib.Path) -> Result:
 def file_in(folder: pathlib.Path, name: str) -> pathlib.Path | None:
     """The file of that name in a result's folder, if it is there; none for a name that leads out of it."""
     path = folder / name
-    inside = path.resolve().is_relative_to(folder.resolve())
-    return path if inside and path.is_file() else None
+    try:
+        return path if path.resolve().is_relative_to(folder.resolve()) and path.is_file() else None
+    except (ValueError, OSError, RuntimeError):  # no name for a file: too long, a NUL in it, links in a circle
+        return None
 
 
 def _plain(value: Any) -> Any:
@@ -141,7 +142,7 @@ def _value(tree: Any, kind: Any) -> Any:
             raise ValueError(f"a {kind.__name__} has {', '.join(hints)}")
         return typing.cast(type, kind)(**{name: _value(tree[name], hint) for name, hint in hints.items()})
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Mapping or isinstance(origin, type) and issubclass(origin, Mapping):
+    if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(tree, dict):
             raise ValueError("a mapping is missing")
         return {key: _value(item, arguments[1]) for key, item in tree.items()}
@@ -149,8 +150,6 @@ def _value(tree: Any, kind: Any) -> Any:
         if not isinstance(tree, list):
             raise ValueError("a list is missing")
         return tuple(_value(item, arguments[0]) for item in tree)
-    if kind is float and type(tree) in (int, float) and math.isfinite(tree):
-        return float(tree)
-    if isinstance(kind, types.UnionType) or type(tree) is not kind:
-        raise ValueError(f"{tree!r:.80} is no {kind}")
+    if type(tree) is not kind or (kind is float and not math.isfinite(tree)):
+        raise ValueError(f"{tree!r:.80} is no {kind.__name__}")
     return tree
