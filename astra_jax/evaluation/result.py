@@ -139,7 +139,7 @@ def _value(tree: Any, kind: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         if not isinstance(tree, dict) or tree.keys() != hints.keys():
-            raise ValueError(f"a {kind.__name__} has {', '.join(hints)}")
+            raise ValueError(f"{kind!r} has {', '.join(hints)}")
         return typing.cast(type, kind)(**{name: _value(tree[name], hint) for name, hint in hints.items()})
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(origin, type) and issubclass(origin, Mapping):

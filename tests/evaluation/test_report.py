@@ -32,6 +32,7 @@ from astra_jax.evaluation.result import (
 )
 from astra_jax.evaluation.samples import Scores
 from astra_jax.evaluation.scoring import Scored
+from astra_jax.inputs.photos import load_photo
 
 HOSTILE = "</p><script>alert('x')</script>|`*[a](javascript:1)\" onload='\x00\n\ud800 " + "é漢"
 
@@ -256,10 +257,10 @@ def test_records_keep_what_is_shown_beside_a_picture(tmp_path):
     scored = Scored("a", 1, Scores({"oks": [0.5]}, None, {"skeleton": skeleton}))
     record = keep(scored, "a man", inside, folder)
     assert record == SampleRecord("a", 1, "a man", "pictures/a.png", {"oks": (0.5,)}, {"skeleton": "shown/a_1_0.png"})
-    np.testing.assert_array_equal(np.asarray(Image.open(folder / "shown" / "a_1_0.png")), skeleton)
+    np.testing.assert_array_equal(load_photo(folder / "shown" / "a_1_0.png"), skeleton)
     copy = folder / keep(scored, "a man", elsewhere, folder).picture
     assert copy.is_relative_to(folder)
-    assert Image.open(copy).size == (320, 160)
+    assert load_photo(copy).shape == (160, 320, 3)
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path):
