@@ -24,6 +24,8 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags
+from astra_jax.evaluation.mobilenet import MobileNet
+from astra_jax.evaluation.vitpose_estimator import published_estimator, puppet_estimator
 
 from astra_jax import cli, hosts
 from astra_jax.drawing_run import DrawingRun
@@ -35,7 +37,6 @@ from astra_jax.evaluation.dreambench_data import LISTS, PHOTOS, dreambooth_entri
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures, open_clip, open_vit
 from astra_jax.evaluation.folders import Names, find_pictures
 from astra_jax.evaluation.markdown import markdown
-from astra_jax.evaluation.mobilenet import MobileNet
 from astra_jax.evaluation.movenet import MoveNet
 from astra_jax.evaluation.portraits import Portraits
 from astra_jax.evaluation.real_people import read_real_photos
@@ -43,7 +44,6 @@ from astra_jax.evaluation.report import keep, write_report
 from astra_jax.evaluation.result import MODEL, Result, headline
 from astra_jax.evaluation.samples import Benchmark, Case, Sample
 from astra_jax.evaluation.scoring import Scored, figures_of, score_samples
-from astra_jax.evaluation.vitpose_estimator import published_estimator, puppet_estimator
 from astra_jax.inputs.photos import load_photo
 from astra_jax.inputs.requests import GivenPose
 from astra_jax.model_flags import ModelFlags
