@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from astra_jax.pose.oks import BOX_FILL, oks_matrix
+from astra_jax.pose.oks import BOX_FILL, box_oks_matrix
 from astra_jax.pose.skeleton import BODY_POINTS
 
 # The mean of the 233 people of COCO train2017 whom V-COCO calls standing and who have all 17 joints labelled, each in
@@ -32,12 +32,8 @@ def complexity(people: Float[np.ndarray, "P J 3"], boxes: Float[np.ndarray, "P 4
 def _likeness(person: Float[np.ndarray, "17 3"]) -> float:
     labelled = person[:, 2] > 0
     standing = np.concatenate([STANDING * [STANDING_ASPECT, 1], person[:, 2:]], axis=1)
-    low, high = standing[labelled, :2].min(axis=0), standing[labelled, :2].max(axis=0)
-    own_low, own_high = person[labelled, :2].min(axis=0), person[labelled, :2].max(axis=0)
-    aligned = person.copy()
-    aligned[:, :2] = (person[:, :2] - own_low) / np.maximum(own_high - own_low, 1e-6) * (high - low) + low
-    area = np.maximum(BOX_FILL * np.prod(high - low, keepdims=True), 1e-6)
-    return float(oks_matrix(standing[None], area, aligned[None])[0, 0])
+    area = np.maximum(BOX_FILL * np.prod(np.ptp(standing[labelled, :2], axis=0), keepdims=True), 1e-6)
+    return float(box_oks_matrix(standing[None], area, person[None])[0, 0])
 
 
 def _mean_iou(boxes: Float[np.ndarray, "P 4"]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 
 from astra_jax.pose.skeleton import BODY_POINTS, boxes
@@ -56,15 +56,53 @@ def oks_matrix(
     return (np.exp(-error) * labelled[:, None]).sum(axis=-1) / labelled.sum(axis=1)[:, None]
 
 
+def box_oks_matrix(
+    truth: Float[np.ndarray, "P 17 3"], areas: Float[np.ndarray, "P"], guesses: Float[np.ndarray, "Q 17 3"]
+) -> Float[np.ndarray, "P Q"]:
+    """OKS of the poses' shapes alone: every guess is first moved and stretched, box on box, onto the true person.
+
+    The boxes are those of the joints that the true person has labelled. A guess without width or height goes to the
+    middle. Shapes and errors are those of `oks_matrix`; the measure is our decision.
+    """
+    return np.array(
+        [
+            oks_matrix(person[None], area[None], _onto(person, guesses))[0]
+            for person, area in zip(truth, areas, strict=True)
+        ]
+    ).reshape(len(truth), len(guesses))
+
+
+def _onto(person: Float[np.ndarray, "17 3"], guesses: Float[np.ndarray, "Q 17 3"]) -> Float[np.ndarray, "Q 17 3"]:
+    labelled = person[:, 2] > 0
+    if not labelled.any():
+        return guesses
+    place, points = person[labelled, :2].astype(np.float64), guesses[..., :2].astype(np.float64)
+    low, high = points[:, labelled].min(axis=1, keepdims=True), points[:, labelled].max(axis=1, keepdims=True)
+    scale = np.ptp(place, axis=0) / np.maximum(high - low, 1e-6)
+    moved = (points - (low + high) / 2) * scale + (place.min(axis=0) + place.max(axis=0)) / 2
+    return np.concatenate([moved, guesses[..., 2:]], axis=-1)
+
+
+def assign(scores: Float[np.ndarray, "P Q"]) -> Int[np.ndarray, "P"]:
+    """The column that the one-to-one assignment of the largest sum gives each row (Hungarian method); -1: none."""
+    columns = np.full(len(scores), -1)
+    rows, chosen = linear_sum_assignment(-scores)
+    columns[rows] = chosen
+    return columns
+
+
 def image_oks(
     truth: Float[np.ndarray, "P 17 3"], areas: Float[np.ndarray, "P"], guesses: Float[np.ndarray, "Q 17 3"]
 ) -> Float[np.ndarray, "P"]:
-    """OKS of each true person with the guess that the best one-to-one assignment gives it; 0 for one left over.
+    """OKS of each true person with the guess that the best assignment (`assign`) gives it; 0 for one left over.
 
-    The assignment maximises the summed OKS (Hungarian method). Its mean is the picture's score. Raises as `oks_matrix`.
+    Its mean is the picture's score. Raises as `oks_matrix`.
     """
-    scores = oks_matrix(truth, areas, guesses)
-    found = np.zeros(len(truth))
-    rows, columns = linear_sum_assignment(-scores)
-    found[rows] = scores[rows, columns]
-    return found
+    return assigned(oks_matrix(truth, areas, guesses))
+
+
+def assigned(scores: Float[np.ndarray, "P Q"]) -> Float[np.ndarray, "P"]:
+    """Each row's score in the best assignment, 0 for a row left over."""
+    columns = assign(scores)
+    padded = np.concatenate([scores, np.zeros((len(scores), 1))], axis=1)
+    return padded[np.arange(len(scores)), columns]

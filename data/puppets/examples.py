@@ -65,7 +65,7 @@ def make_example(seed: int, split: str, index: int, size: int = 128) -> Example:
     image, owners = draw_scene(solid_joints(scene) * size, identities, place, scene.order)
     actions = scene.name.split("+") if scene.clauses is not None else [scene.name] * len(identities)
     subjects = tuple(
-        Subject(phrase, who.kind, action, who, _keypoints(scene.people[i], owners, i),
+        Subject(phrase, who.kind, action, who, keypoints(scene.people[i], owners, i),
                 draw_portrait(who, rng, size, split, avoid=action))
         for i, (phrase, who, action) in enumerate(zip(prompt.phrases, identities, actions, strict=True))
     )  # fmt: skip
@@ -146,7 +146,7 @@ def _kind(rng: np.random.Generator, joints: Float[np.ndarray, "17 3"]) -> str:
     return ("girl" if female else "boy") if child else ("woman" if female else "man")
 
 
-def _keypoints(
+def keypoints(
     person: Float[np.ndarray, "17 3"], owners: UInt8[np.ndarray, "S S"], i: int
 ) -> Float[np.ndarray, "17 3"]:
     """Pixels and visibility: 0 outside the picture, 1 behind somebody else or one's own body, 2 visible."""
