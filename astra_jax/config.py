@@ -124,6 +124,19 @@ class ClipVisionConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ClipConfig:
+    """CLIP whole, with the projections into its common space; the defaults are ViT-B/32's. No part of the model."""
+
+    text: ClipTextConfig = ClipTextConfig(width=512, heads=8, mlp_dim=2048)
+    vision: ClipVisionConfig = ClipVisionConfig(patch=32, width=768, layers=12, heads=12, mlp_dim=3072)
+    dim: int = 512  # of the common space
+
+
+# ViT-L/14, whose text half FLUX.1 has.
+CLIP_L14 = ClipConfig(ClipTextConfig(), ClipVisionConfig(), 768)
+
+
+@dataclasses.dataclass(frozen=True)
 class SiglipVisionConfig:
     """SigLIP's vision transformer (so400m/14 at 384 pixels, as FLUX.1 Redux reads it)."""
 
@@ -154,6 +167,10 @@ class VitConfig:
     eps: float = 1e-12  # of the layer norms
     class_token: bool = True
     layer_scale: bool = False  # DINOv2's learnt factor of each residual
+
+
+# DINOv2's ViT-S/14 on pictures of 224 pixels.
+DINO_V2 = VitConfig(patch=14, eps=1e-6, layer_scale=True)
 
 
 @dataclasses.dataclass(frozen=True)

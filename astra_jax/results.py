@@ -207,6 +207,20 @@ def _read(path: pathlib.Path) -> UInt8[np.ndarray, "H W 3"]:
         return np.asarray(picture.convert("RGB"))
 
 
+def read_png(path: pathlib.Path) -> tuple[UInt8[np.ndarray, "H W 3"], dict[str, Any]]:
+    """A picture of ours and the line that its text chunk holds.
+
+    Raises `UserError` for a file that is damaged or was not written by `save_png` with a line.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+            line = json.loads(picture.info[PNG_KEY])
+    except (OSError, SyntaxError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is damaged or none of our pictures: delete it, and it is drawn again") from error
+    return pixels, line
+
+
 def save_png(picture: UInt8[np.ndarray, "H W 3"], path: pathlib.Path, line: dict[str, Any] | None = None) -> None:
     """Writes a PNG that appears when it is whole; with `line` as JSON in its text chunk `PNG_KEY`."""
     info = PngInfo()

@@ -32,6 +32,8 @@ FLOORS = {
     "sampling": {"whole_files", "config", "errors", "params", "models", "flow", "pose", "inputs", "training"},
     "pipeline": {"config", "errors", "params", "models", "pose", "weights", "inputs", "training", "sampling"},
     "results": {"whole_files", "config", "errors", "inputs", "pipeline"},
+    "drawing_run": {"errors", "inputs", "pipeline", "results", "sampling"},
+    "model_flags": {"cli", "config", "errors", "pipeline", "pose", "sampling", "training"},
 }
 
 

@@ -8,7 +8,7 @@ from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.inputs.requests import Request
 from astra_jax.pipeline import Ready, Result
-from astra_jax.results import PNG_KEY, ResultWriter, contact_sheet, read_manifests
+from astra_jax.results import PNG_KEY, ResultWriter, contact_sheet, read_manifests, read_png
 from astra_jax.sampling.settings import Settings
 
 RED, BLUE = (np.full((32, 48, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
@@ -149,3 +149,22 @@ def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="choose a folder you can write to"):
         ResultWriter(tmp_path / "file", Config(), "abc")
+
+
+def test_a_picture_brings_its_line_along(tmp_path):
+    writer = ResultWriter(tmp_path, Config(), "abc")
+    path = writer.add(Result(RED, make_ready(), 0, 3), "0123456789abcdef")
+    pixels, line = read_png(path)
+    np.testing.assert_array_equal(pixels, RED)
+    assert line == lines_of(tmp_path)[0]
+
+
+def test_a_picture_that_is_cut_short_or_not_ours_is_named(tmp_path):
+    writer = ResultWriter(tmp_path, Config(), "abc")
+    path = writer.add(Result(RED, make_ready(), 0, 3), "0123456789abcdef")
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(UserError, match=f"{path.name} is damaged"):
+        read_png(path)
+    Image.fromarray(RED).save(path)
+    with pytest.raises(UserError, match="none of our pictures"):
+        read_png(path)

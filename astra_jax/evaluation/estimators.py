@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 from astra_jax.pose.average_precision import FoundPeople
 
 
+@runtime_checkable
 class Estimator(Protocol):
     """Finds people's joints. Pictures may have any size; joints are in pixels of the picture, in COCO's order."""
 

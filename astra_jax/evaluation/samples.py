@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from astra_jax.evaluation.figures import Figure
 from astra_jax.inputs.requests import Request
@@ -36,11 +35,15 @@ class Case:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """One picture of a case; `index` counts the pictures of the case."""
+    """One picture of a case; `index` counts the pictures of the case.
+
+    `given` are the people of the skeleton that it was drawn with, in pixels of the picture, where that is known.
+    """
 
     case: Case
     index: int
     picture: UInt8[np.ndarray, "H W 3"]
+    given: Float[np.ndarray, "P J 3"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,9 +59,10 @@ class Scores:
 
     values: Mapping[str, Sequence[float]]
     people: tuple[TruePeople, FoundPeople] | None = None
-    pictures: Mapping[str, UInt8[np.ndarray, "_ _ 3"]] = MappingProxyType({})
+    pictures: Mapping[str, UInt8[np.ndarray, "_ _ 3"]] = dataclasses.field(default_factory=dict)
 
 
+@runtime_checkable
 class Benchmark(Protocol):
     """Data and protocol of one benchmark. `score` is a function of its arguments alone."""
 

@@ -1,8 +1,8 @@
-"""CLIP's two encoders (arXiv 2103.00020) as far as they are read here: pooled text and image tokens.
+"""CLIP's two encoders (arXiv 2103.00020), apart as the model reads them, and whole as evaluation does.
 
-Both are pre-norm transformers with the GELU approximation x * sigmoid(1.702 x). Neither projects into CLIP's common
-space: FLUX.1 takes the text feature before the projection, the identity adapter (XVerse, arXiv 2506.21416) the image
-tokens before the last block.
+Both are pre-norm transformers with the GELU approximation x * sigmoid(1.702 x). The model reads neither in CLIP's
+common space: FLUX.1 takes the text feature before the projection, the identity adapter (XVerse, arXiv 2506.21416) the
+image tokens before the last block. `ClipFeatures` goes to the end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from astra_jax.config import ClipTextConfig, ClipVisionConfig, SiglipVisionConfig, VitConfig
+from astra_jax.config import ClipConfig, ClipTextConfig, ClipVisionConfig, SiglipVisionConfig, VitConfig
 from astra_jax.errors import UserError
 from astra_jax.models.attention import attend
 from astra_jax.models.sharding import constrain
@@ -132,19 +132,21 @@ class ClipTextEncoder(nn.Module):
 
 
 class ClipVisionEncoder(nn.Module):
-    """CLIP's vision transformer up to, and without, its last block.
+    """CLIP's vision transformer, up to its last block and without it, or `whole`.
 
-    `config.layers` counts blocks as published (24 for ViT-L/14), at least two; the last one and the norm behind it are
-    never read, so they have no parameters here: those under `layers/` have a leading axis of `config.layers - 1`.
-    `dtype` is that of the computation; norms and softmax use float32.
+    `config.layers` counts blocks as published (24 for ViT-L/14), at least two. Without `whole` the last one is never
+    read and has no parameters here: those under `layers/` have a leading axis of `config.layers - 1`. The norm behind
+    the blocks is `ClipFeatures`'. `dtype` is that of the computation; norms and softmax use float32.
     """
 
     config: ClipVisionConfig
     dtype: Any = jnp.float32
+    whole: bool = False
 
     @nn.compact
     def __call__(self, pictures: Float[Array, "B S S 3"]) -> Float[Array, "B T C"]:
-        """The tokens that enter the last block, `hidden_states[-2]`: the class token, then the patches row by row.
+        """The tokens that enter the last block (`hidden_states[-2]`), those that leave it (`last_hidden_state`) where
+        `whole`: the class token, then the patches row by row.
 
         `pictures` are `clip_normalise`d squares of `config.image_size` pixels. Raises `UserError` for another size and
         for a config whose patches do not tile its pictures.
@@ -168,5 +170,39 @@ class ClipVisionEncoder(nn.Module):
         positions = self.param("positions", normal, (1 + patches.shape[1], config.width), jnp.float32)
         first = jnp.broadcast_to(first.astype(self.dtype), (batch, 1, config.width))
         x = jnp.concatenate([first, patches], axis=1) + positions.astype(self.dtype)
-        x, _ = clip_layers(config, config.layers - 1, self.dtype)(layer_norm(self.dtype, "norm_in")(x), None)
+        layers = config.layers if self.whole else config.layers - 1
+        x, _ = clip_layers(config, layers, self.dtype)(layer_norm(self.dtype, "norm_in")(x), None)
         return x
+
+
+class ClipFeatures(nn.Module):
+    """CLIP whole: pictures and texts as vectors of its common space, not yet of unit length."""
+
+    config: ClipConfig
+    dtype: Any = jnp.float32
+
+    def setup(self):
+        """Both encoders, the norm behind the vision encoder, and the two projections."""
+        config = self.config
+        self.text = ClipTextEncoder(config.text, self.dtype)
+        self.vision = ClipVisionEncoder(config.vision, self.dtype, whole=True)
+        self.norm_out = layer_norm(self.dtype, "norm_out")
+        self.text_projection = nn.Dense(config.dim, use_bias=False, dtype=self.dtype)
+        self.vision_projection = nn.Dense(config.dim, use_bias=False, dtype=self.dtype)
+
+    def images(self, pictures: Float[Array, "B S S 3"]) -> Float[Array, "B D"]:
+        """`image_embeds` before they are scaled to unit length: the projected class token of each picture.
+
+        `pictures` and errors as in `ClipVisionEncoder`.
+        """
+        return self.vision_projection(self.norm_out(self.vision(pictures)[:, 0]))
+
+    def texts(self, tokens: Int[Array, "B L"]) -> Float[Array, "B D"]:
+        """`text_embeds` before they are scaled to unit length; `tokens` and errors as in `ClipTextEncoder`."""
+        return self.text_projection(self.text(tokens))
+
+    def __call__(
+        self, pictures: Float[Array, "B S S 3"], tokens: Int[Array, "N L"]
+    ) -> tuple[Float[Array, "B D"], Float[Array, "N D"]]:
+        """`images` and `texts`, which make all parameters."""
+        return self.images(pictures), self.texts(tokens)

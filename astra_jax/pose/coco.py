@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,13 +38,8 @@ def join_captions(pictures: Iterable[Picture], path: Path) -> list[Picture]:
     """
     tree = read_json(path, MAX_BYTES)
     captions = collections.defaultdict(list)
-    for annotation in _list(tree, "annotations", path):
-        if not isinstance(annotation, dict) or not isinstance(annotation.get("caption"), str):
-            raise UserError(f"{path} has an annotation without a caption: give COCO's captions_*.json")
-        if not isinstance(annotation.get("image_id"), (int, str)):
-            raise UserError(f"{path} has a caption without an image_id")
-        if text := " ".join(annotation["caption"].split()):
-            captions[str(annotation["image_id"])].append(text)
+    for annotation, text in _captions(tree, path):
+        captions[str(annotation["image_id"])].append(text)
     photos = _photos(tree)
     joined = []
     for picture in pictures:
@@ -58,6 +53,31 @@ def join_captions(pictures: Iterable[Picture], path: Path) -> list[Picture]:
             )
         )
     return joined
+
+
+def read_captions(path: Path) -> dict[int, tuple[str, str]]:
+    """Caption's id -> (picture's id, text) from `captions_*.json`, in the file's order.
+
+    Raises `UserError` for a file without COCO captions and for a caption without an id of its own.
+    """
+    captions: dict[int, tuple[str, str]] = {}
+    for annotation, text in _captions(read_json(path, MAX_BYTES), path):
+        name = annotation.get("id")
+        if isinstance(name, bool) or not isinstance(name, int) or name in captions:
+            raise UserError(f"{path} has a caption without an id of its own")
+        captions[name] = str(annotation["image_id"]), text
+    return captions
+
+
+def _captions(tree: Any, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """The annotations of captions with their texts, those without a word left out."""
+    for annotation in _list(tree, "annotations", path):
+        if not isinstance(annotation, dict) or not isinstance(annotation.get("caption"), str):
+            raise UserError(f"{path} has an annotation without a caption: give COCO's captions_*.json")
+        if not isinstance(annotation.get("image_id"), (int, str)):
+            raise UserError(f"{path} has a caption without an image_id")
+        if text := " ".join(annotation["caption"].split()):
+            yield annotation, text
 
 
 class _Rows(NamedTuple):

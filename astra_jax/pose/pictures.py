@@ -37,3 +37,10 @@ class Picture:
     action: str = ""
     source: str = ""
     licence: str = ""
+
+
+def labelled(picture: Picture) -> Picture:
+    """The picture with those people alone who have a labelled joint and are no crowd."""
+    kept = (picture.people[..., 2] > 0).any(axis=1) & ~picture.crowd
+    names = ("people", "boxes", "crowd", "numbers")
+    return dataclasses.replace(picture, **{name: getattr(picture, name)[kept] for name in names})

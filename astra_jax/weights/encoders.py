@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from astra_jax.config import BertConfig, ClipTextConfig, ClipVisionConfig, SiglipVisionConfig, T5Config
+from astra_jax.config import BertConfig, ClipConfig, ClipTextConfig, ClipVisionConfig, SiglipVisionConfig, T5Config
 from astra_jax.weights.mapping import CONV, LINEAR, SAME, Layout, Naming, one, stack
 
 TEXT_PREFIX = "text_model."
@@ -38,7 +38,7 @@ def t5_naming(config: T5Config) -> Naming:
         ("norm2/scale", "1.layer_norm", SAME),
         *((f"{name}/kernel", f"1.DenseReluDense.{name}", LINEAR) for name in ("wi_0", "wi_1", "wo")),
     ):
-        naming[f"layers/{ours}"] = _stacked(f"{block}{theirs}.weight", config.layers, layout)
+        naming[f"layers/{ours}"] = stacked(f"{block}{theirs}.weight", config.layers, layout)
     return naming
 
 
@@ -53,7 +53,7 @@ def bert_naming(config: BertConfig, prefix: str = "") -> Naming:
         "embedding/embedding": one(f"{prefix}embeddings.word_embeddings.weight"),
         "positions": one(f"{prefix}embeddings.position_embeddings.weight"),
         "segments": one(f"{prefix}embeddings.token_type_embeddings.weight"),
-        **_affine("norm_in", f"{prefix}embeddings.LayerNorm"),
+        **affine("norm_in", f"{prefix}embeddings.LayerNorm"),
     }
     rows = (
         ("q", "attention.self.query", "kernel", LINEAR),
@@ -65,7 +65,7 @@ def bert_naming(config: BertConfig, prefix: str = "") -> Naming:
         ("fc2", "output.dense", "kernel", LINEAR),
         ("norm2", "output.LayerNorm", "scale", SAME),
     )
-    return naming | _affine_layers(rows, f"{prefix}encoder.layer.{{}}", config.layers)
+    return naming | affine_layers(rows, f"{prefix}encoder.layer.{{}}", config.layers)
 
 
 def bert_unread(prefix: str = "") -> str:
@@ -79,7 +79,7 @@ def clip_text_naming(config: ClipTextConfig, prefix: str = TEXT_PREFIX) -> Namin
         "embedding/embedding": one(f"{prefix}embeddings.token_embedding.weight"),
         "positions": one(f"{prefix}embeddings.position_embedding.weight"),
         **_blocks(config.layers, prefix),
-        **_affine("norm_out", f"{prefix}final_layer_norm"),
+        **affine("norm_out", f"{prefix}final_layer_norm"),
     }
 
 
@@ -93,12 +93,33 @@ def clip_text_unread(prefix: str = TEXT_PREFIX) -> str:
 
 def clip_vision_naming(config: ClipVisionConfig, prefix: str = VISION_PREFIX) -> Naming:
     """Names of `CLIPVisionModel`, without its last block, by path in the encoder's tree."""
+    return _clip_vision(config.layers - 1, prefix)
+
+
+def clip_naming(config: ClipConfig) -> Naming:
+    """Names of `CLIPModel`, both halves and the projections, by path in the tree of `ClipFeatures`."""
+    halves = {"text": clip_text_naming(config.text), "vision": _clip_vision(config.vision.layers, VISION_PREFIX)}
+    return {
+        **{f"{half}/{path}": leaf for half, naming in halves.items() for path, leaf in naming.items()},
+        **affine("norm_out", f"{VISION_PREFIX}post_layernorm"),
+        "text_projection/kernel": one("text_projection.weight", layout=LINEAR),
+        "vision_projection/kernel": one("visual_projection.weight", layout=LINEAR),
+    }
+
+
+def clip_unread() -> str:
+    """The temperature of CLIP's training and stored position numbers."""
+    halves = f"{_escaped(TEXT_PREFIX)}|{_escaped(VISION_PREFIX)}"
+    return rf"logit_scale|({halves})embeddings\.position_ids"
+
+
+def _clip_vision(layers: int, prefix: str) -> Naming:
     return {
         "class_token": one(f"{prefix}embeddings.class_embedding"),
         "patches/kernel": one(f"{prefix}embeddings.patch_embedding.weight", layout=CONV),
         "positions": one(f"{prefix}embeddings.position_embedding.weight"),
-        **_affine("norm_in", f"{prefix}pre_layrnorm"),  # published so
-        **_blocks(config.layers - 1, prefix),
+        **affine("norm_in", f"{prefix}pre_layrnorm"),  # published so
+        **_blocks(layers, prefix),
     }
 
 
@@ -133,10 +154,10 @@ def clip_vision_extra(config: ClipVisionConfig, prefix: str = VISION_PREFIX) -> 
 def siglip_vision_naming(config: SiglipVisionConfig, prefix: str = VISION_PREFIX) -> Naming:
     """Names of `SiglipVisionModel`, without its pooling head, by path in the encoder's tree."""
     return {
-        **_affine("patches", f"{prefix}embeddings.patch_embedding", "kernel", CONV),
+        **affine("patches", f"{prefix}embeddings.patch_embedding", "kernel", CONV),
         "positions": one(f"{prefix}embeddings.position_embedding.weight"),
         **_blocks(config.layers, prefix),
-        **_affine("norm_out", f"{prefix}post_layernorm"),
+        **affine("norm_out", f"{prefix}post_layernorm"),
     }
 
 
@@ -167,23 +188,25 @@ def _blocks(layers: int, prefix: str) -> Naming:
         ("fc1", "mlp.fc1", "kernel", LINEAR),
         ("fc2", "mlp.fc2", "kernel", LINEAR),
     )
-    return _affine_layers(rows, f"{prefix}encoder.layers.{{}}", layers)
+    return affine_layers(rows, f"{prefix}encoder.layers.{{}}", layers)
 
 
-def _affine_layers(rows: Iterable[tuple[str, str, str, Layout]], block: str, layers: int) -> Naming:
+def affine_layers(rows: Iterable[tuple[str, str, str, Layout]], block: str, layers: int) -> Naming:
     """Scanned modules with a weight and a bias: rows of our name, theirs in `block`, our weight's leaf, its layout."""
     naming: Naming = {}
     for ours, theirs, leaf, layout in rows:
-        naming[f"layers/{ours}/{leaf}"] = _stacked(f"{block}.{theirs}.weight", layers, layout)
-        naming[f"layers/{ours}/bias"] = _stacked(f"{block}.{theirs}.bias", layers)
+        naming[f"layers/{ours}/{leaf}"] = stacked(f"{block}.{theirs}.weight", layers, layout)
+        naming[f"layers/{ours}/bias"] = stacked(f"{block}.{theirs}.bias", layers)
     return naming
 
 
-def _affine(ours: str, theirs: str, leaf: str = "scale", layout: Layout = SAME) -> Naming:
+def affine(ours: str, theirs: str, leaf: str = "scale", layout: Layout = SAME) -> Naming:
+    """A module with a weight and a bias, of our name and of theirs; `leaf` is our weight's, `layout` its."""
     return {f"{ours}/{leaf}": one(f"{theirs}.weight", layout=layout), f"{ours}/bias": one(f"{theirs}.bias")}
 
 
-def _stacked(template: str, layers: int, layout: Layout = SAME):
+def stacked(template: str, layers: int, layout: Layout = SAME):
+    """A leaf of scanned blocks; `template` has a place for the number of the block."""
     return stack(lambda index: (template.format(index),), layers, layout)
 
 

@@ -6,7 +6,6 @@ the encoder of T5 v1.1; FLUX.1's `text_encoder` and `text_encoder_2` are such fo
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from astra_jax.config import BertConfig, ClipTextConfig, T5Config
 from astra_jax.errors import UserError
 from astra_jax.params import Params
 from astra_jax.weights import encoders
+from astra_jax.weights.encoder_settings import read_eps, read_settings, read_sizes, require
 from astra_jax.weights.importing import load_published
 from astra_jax.weights.pretrained import fingerprint_files
 from astra_jax.weights.sources import find_source
@@ -22,8 +22,7 @@ from astra_jax.weights.tensors import Tensors
 
 TextConfig = BertConfig | ClipTextConfig | T5Config
 
-_MAX_CONFIG_BYTES = 1 << 20
-_MAX_SIZE = 1 << 20  # of any width, length or vocabulary: beyond it a config is damaged
+_MISSING = "is no folder of a text encoder ({error}): give one with config.json, model.safetensors and tokenizer.json"
 # What a config must say where it says anything: our encoders compute nothing else.
 _REQUIRED = {
     "bert": {"hidden_act": "gelu", "position_embedding_type": "absolute"},
@@ -57,25 +56,17 @@ def read_text_config(folder: pathlib.Path) -> TextConfig:
     three or computes otherwise than ours.
     """
     path = folder / "config.json"
-    tree = _read(path)
+    tree = read_settings(path, _MISSING)
     if tree.get("model_type") == "clip" and isinstance(tree.get("text_config"), dict):
         tree = {**tree["text_config"], "model_type": "clip_text_model"}
     kind = tree.get("model_type")
     if kind not in _FIELDS:
         raise UserError(f"{path} is of a {str(kind)[:40]!r}: text encoders are read of {', '.join(_FIELDS)}")
-    for name, value in _REQUIRED[kind].items():
-        if tree.get(name, value) != value:
-            raise UserError(f"{path} says {name} {str(tree[name])[:40]!r}: only {value!r} is computed here")
+    require(path, tree, _REQUIRED[kind])
     make, fields = _FIELDS[kind]
-    sizes = {ours: tree.get(theirs, _DEFAULTS.get(ours)) for ours, theirs in fields.items()}
-    odd = [fields[name] for name, size in sizes.items() if type(size) is not int or not 0 < size <= _MAX_SIZE]
-    if odd:
-        raise UserError(f"{path} has no proper {', '.join(odd)}: copy or download it again")
+    sizes: dict[str, Any] = read_sizes(path, tree, fields, _DEFAULTS)
     if kind == "bert":
-        eps = tree.get("layer_norm_eps", 1e-12)
-        if not isinstance(eps, (int, float)) or not 0 < eps < 1:
-            raise UserError(f"{path} has no proper layer_norm_eps: copy or download it again")
-        sizes["norm_eps"] = float(eps)
+        sizes["norm_eps"] = read_eps(path, tree, 1e-12)
     return make(**sizes)
 
 
@@ -99,20 +90,3 @@ def _table(config: TextConfig, names: Mapping[str, Any]) -> tuple[encoders.Namin
         return encoders.bert_naming(config, prefix), encoders.bert_unread(prefix)
     prefix = encoders.has_prefix(names, encoders.TEXT_PREFIX)
     return encoders.clip_text_naming(config, prefix), encoders.clip_text_unread(prefix)
-
-
-def _read(path: pathlib.Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise UserError(f"{path} has more than {_MAX_CONFIG_BYTES} bytes: this is no encoder's config")
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path.parent} is no folder of a text encoder (no config.json: {error.strerror}): give one with "
-            "config.json, model.safetensors and tokenizer.json"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}): copy or download it again") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"{path} must hold a JSON object: copy or download it again")
-    return tree
