@@ -34,9 +34,7 @@ class Choice:
     complexity: float
 
 
-def select(
-    pictures: Iterable[Picture], captions: Mapping[int, tuple[str, str]], cases: int = CASES
-) -> list[Choice]:
+def select(pictures: Iterable[Picture], captions: Mapping[int, tuple[str, str]], cases: int = CASES) -> list[Choice]:
     """The `cases` pictures of the most complex poses (`pose.complexity`), equal ones by id.
 
     A picture fits if it shows 1 to 3 people, each with at least 10 labelled joints, both shoulders and both hips among
