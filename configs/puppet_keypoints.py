@@ -1,7 +1,7 @@
 """The keypoint networks of the drawn people: what evaluates poses in the puppets' pictures.
 
-    python -m data.puppets --out runs/tfds
-    python train.py --config configs/puppet_keypoints.py --workdir runs/puppet_keypoints
+python -m data.puppets --out runs/tfds
+python train.py --config configs/puppet_keypoints.py --workdir runs/puppet_keypoints
 """
 
 import ml_collections
