@@ -19,24 +19,26 @@ import pathlib
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
 from absl import flags
-from astra_jax.evaluation.mobilenet import MobileNet
 from astra_jax.evaluation.vitpose_estimator import published_estimator, puppet_estimator
 
 from astra_jax import cli, hosts
+from astra_jax.ablation import Budget, read_ablation, run_ablation
 from astra_jax.drawing_run import DrawingRun
 from astra_jax.errors import UserError
 from astra_jax.evaluation.coco_complex_pose import CocoComplexPose
 from astra_jax.evaluation.coco_scenes import SOURCE, read_scenes
+from astra_jax.evaluation.coco_tracks import Track
 from astra_jax.evaluation.dreambench import MULTI_IMAGES, SINGLE_IMAGES, DreamBench
 from astra_jax.evaluation.dreambench_data import LISTS, PHOTOS, dreambooth_entries, read_subjects, uno_entries
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures, open_clip, open_vit
 from astra_jax.evaluation.folders import Names, find_pictures
 from astra_jax.evaluation.markdown import markdown
+from astra_jax.evaluation.mobilenet import MobileNetFeatures
 from astra_jax.evaluation.movenet import MoveNet
 from astra_jax.evaluation.portraits import Portraits
 from astra_jax.evaluation.real_people import read_real_photos
@@ -69,6 +71,13 @@ _NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Pictures a case; by defa
 _SEED = flags.DEFINE_integer("seed", 0, "Of pictures, of the scenes of puppets, of who is given which portrait.")
 _SCENES = flags.DEFINE_integer("scenes", 120, "How many scenes puppets has.")
 _LIMIT = flags.DEFINE_integer("limit", None, "The first cases only.")
+_CONTROLS = flags.DEFINE_bool("controls", True, "Also score pictures that tell the ceiling and the floor of figures.")
+
+_ABLATION = flags.DEFINE_string("ablation", None, "A config of configs/ablations: train and measure its variants.")
+_STEPS = flags.DEFINE_integer("ablation_steps", None, "Training steps of every variant; by default as its config says.")
+_START_STEPS = flags.DEFINE_integer("ablation_start_steps", None, "Training steps of the start they share.")
+_SEEDS = flags.DEFINE_multi_integer("ablation_seeds", [], "Seeds that each variant is trained with. Repeatable.")
+_PROCESSES = flags.DEFINE_integer("ablation_processes", 2, "Runs at a time.")
 
 # Where a benchmark's data are, and what looks at pictures.
 _DATA = flags.DEFINE_string("data", None, "DreamBooth's folder 'dataset', or the folder with COCO's annotations.")
@@ -103,8 +112,11 @@ def main(argv: Sequence[str]) -> None:
     # 1. What is measured.
     if not _OUT.value:
         raise UserError("--out is missing: name a folder for the results, e.g. --out=outputs/evaluation")
-    hosts.connect_by_flags()
     out = pathlib.Path(_OUT.value)
+    if _ABLATION.value:
+        print(json.dumps(_ablation(_ABLATION.value, out)))
+        return
+    hosts.connect_by_flags()
     benchmark = _benchmark()
     cases = list(benchmark.cases())
     if _LIMIT.value is not None:
@@ -114,7 +126,7 @@ def main(argv: Sequence[str]) -> None:
 
     # 2. The pictures.
     if _IMAGES.value:
-        if drawing := [f"--{flag.name}" for flag in _MODEL.given]:
+        if drawing := _MODEL.given:
             raise UserError(f"{drawing[0]} is for drawing, and with --images nothing is drawn: leave one out")
         names, source = find_pictures(pathlib.Path(_IMAGES.value), cases, _PARTIAL.value), {"images": _IMAGES.value}
     else:
@@ -125,7 +137,7 @@ def main(argv: Sequence[str]) -> None:
     # 3. Their scores, and those of pictures that tell what scores mean.
     scored = _scored("pictures", benchmark, _samples(cases, names))
     figures = {MODEL: figures_of(scored)}
-    for name, samples in benchmark.controls(cases).items():
+    for name, samples in benchmark.controls(cases).items() if _CONTROLS.value else ():
         figures[name] = figures_of(_scored(f"pictures of the {name}", benchmark, samples))
 
     # 4. What they say.
@@ -148,6 +160,15 @@ def main(argv: Sequence[str]) -> None:
     print(markdown(result))
     print(page)
     print(json.dumps(headline(result)))
+
+
+def _ablation(config: str, out: pathlib.Path) -> dict[str, Any]:
+    """Trains the variants of `config` by train.py, measures each by this program, and returns the last line."""
+    budget = Budget(_STEPS.value, _START_STEPS.value, _PROCESSES.value)
+    evaluate = [sys.executable, str(_HERE / "evaluate.py"), "--benchmark=puppets", f"--scenes={_SCENES.value}"]
+    evaluate += [f"--seed={_SEED.value}", f"--keypoints={_KEYPOINTS.value}"]
+    train = [sys.executable, str(_HERE / "train.py")]
+    return run_ablation(read_ablation(config, _SEEDS.value), budget, out, train, evaluate)
 
 
 def _benchmark() -> Benchmark:
@@ -191,7 +212,7 @@ def _coco(data: pathlib.Path, track: str, seed: int) -> Benchmark:
     return CocoComplexPose(
         scenes,
         estimator,
-        track,
+        cast(Track, track),
         _MODEL.bank() if track == "rag" else None,
         _MODEL.size((512, 512)),
         _NUM_IMAGES.value or 1,
@@ -209,7 +230,7 @@ def _networks() -> tuple[list[ImageFeatures], tuple[ImageFeatures, TextFeatures]
     vits = (("dino", "DINO"), ("dinov2", "DINOv2"))
     networks: list[ImageFeatures] = [open_vit(path, name) for flag, name in vits if (path := _NETWORKS[flag].value)]
     if _MOBILENET.value:
-        networks.append(MobileNet(_MOBILENET.value))
+        networks.append(MobileNetFeatures(_MOBILENET.value))
     return networks, open_clip(_NETWORKS["clip"].value) if _NETWORKS["clip"].value else None
 
 

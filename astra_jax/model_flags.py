@@ -95,8 +95,8 @@ class ModelFlags:
 
     def size(self, default: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the pictures in pixels, as far as the flags say it."""
-        height, width = self._settings["height"].value, self._settings["width"].value
-        return default[0] if height is None else height, default[1] if width is None else width
+        height, width = (self._settings[name].value for name in ("height", "width"))
+        return int(height or default[0]), int(width or default[1])
 
     def bank(self) -> PoseBank:
         """The pose bank alone. Raises `UserError` if it cannot be opened."""

@@ -26,9 +26,7 @@ def distributions(maps: Float[Array, "B R C K"]) -> Float[Array, "B K N"]:
     return jax.nn.softmax(maps.reshape(batch, rows * columns, joints).swapaxes(1, 2), axis=-1)
 
 
-def gaussian_targets(
-    places: Float[Array, "B K 2"], deviation: float, grid: tuple[int, int]
-) -> Float[Array, "B K N"]:
+def gaussian_targets(places: Float[Array, "B K 2"], deviation: float, grid: tuple[int, int]) -> Float[Array, "B K N"]:
     """Distributions over the cells of a `grid` (rows, columns): Gaussians of `deviation` cells around `places`.
 
     A place outside the grid gives the nearest cells; every distribution sums to 1.
