@@ -91,7 +91,7 @@ def test_pickles_and_other_sizes_are_refused(name, tmp_path):
     for key, value, message in (
         ("hidden_size", 12, "of another shape"),
         ("num_hidden_layers", 3, "missing"),
-        ("num_hidden_layers", 1 << 40, "no proper num_hidden_layers"),
+        ("num_hidden_layers", 1 << 12, "no proper num_hidden_layers"),
         ("hidden_size", "8", "no proper hidden_size"),
         ("hidden_act", "relu", "hidden_act 'relu': only"),
         ("num_attention_heads", 3, "does not divide into 3 heads"),
