@@ -138,10 +138,8 @@ class DreamBench:
         stand_ins = [network.name for name, network in self._networks.items() if name not in PUBLISHED.values()]
         notes = [f"{len(self._entries)} prompts, {self._images} pictures each; no skeleton is given"]
         if stand_ins:
-            notes.append(
-                f"{', '.join(stand_ins)} stands in for the networks of published tables: its figures cannot be compared"
-                " with theirs"
-            )
+            others = ", ".join(PUBLISHED)
+            notes.append(f"figures by {', '.join(stand_ins)} cannot be compared with published ones, by {others}")
         if self._texts is None:
             notes.append("there is no CLIP: how well pictures follow their prompts is not measured")
         else:

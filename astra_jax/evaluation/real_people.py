@@ -46,7 +46,7 @@ def true_people(picture: Picture) -> TruePeople:
 def moved(truth: TruePeople, source: tuple[int, int], canvas: tuple[int, int]) -> TruePeople:
     """People of a picture of size `source` (height, width) letterboxed onto one of size `canvas` (`drawing.fit`)."""
     scale = min(canvas[0] / source[0], canvas[1] / source[1])
-    corners = fit(truth.boxes[:, None, :2], source, canvas)[:, 0]
+    corners = fit(truth.boxes[:, None, :3], source, canvas)[:, 0, :2]
     boxes = np.concatenate([corners, truth.boxes[:, 2:] * scale], axis=1)
     return TruePeople(fit(truth.people.astype(np.float64), source, canvas), truth.areas * scale**2, boxes, truth.crowd)
 
