@@ -15,14 +15,13 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.dtype = "float32"
 
     joints, people = config.keypoints.joints, config.keypoints.people
-    joints.vit.update(image_size=(96, 96), patch=12, patch_padding=0, width=192, layers=6, heads=3, mlp_dim=768)
-    config.keypoints.crops = 3
-    joints.channels = (64, 32)
-    people.vit.update(image_size=(128, 128), patch=16, patch_padding=0, width=128, layers=4, heads=2, mlp_dim=512)
-    people.update(channels=(32,), maps=5)
+    joints.vit.update(image_size=(96, 96), patch=16, patch_padding=0, width=192, layers=4, heads=3, mlp_dim=768)
+    joints.update(stem=(24, 48, 96), channels=(96, 48, 24))
+    people.vit.update(image_size=(128, 128), patch=16, patch_padding=0, width=128, layers=3, heads=2, mlp_dim=512)
+    people.update(stem=(16, 32, 64), channels=(64,), maps=5)
 
     config.data.update(source="puppets", dir="runs/tfds", height=128, width=128)
-    config.train.update(objective="keypoints", steps=6000, batch_size=8, sample_every=1000, export_dtype="bfloat16")
+    config.train.update(objective="keypoints", steps=6000, batch_size=12, sample_every=1000, export_dtype="bfloat16")
     config.train.optimizer.update(
         learning_rate=1e-3, schedule="constant", warmup_steps=200, b2=0.99, weight_decay=0.05, ema_decay=0.999
     )
