@@ -135,17 +135,19 @@ def run_ablation(
         raise UserError(f"--out {out}: {error.strerror}: choose a folder you can write to") from error
     for run in (start, *runs):
         _check(run, out)
-    with Processes(max((os.cpu_count() or 1) // budget.processes, 1)) as processes:
-        _train(start, ablation, out, train, processes)
+    cores = os.cpu_count() or 1
+    share = max(cores // budget.processes, 1)
+    with Processes() as processes:
+        _train(start, ablation, out, train, processes, cores)
 
         def whole(run: _Run) -> None:
-            _train(run, ablation, out, train, processes)
+            _train(run, ablation, out, train, processes, share)
             for track in TRACKS:
                 folder = out / run.name / track
                 if not (folder / FILE).is_file():
                     controls = [] if run is runs[0] else ["--nocontrols"]
                     command = [*evaluate, f"--checkpoint={out / run.name}", f"--track={track}", f"--out={folder}"]
-                    processes.run([*command, *controls], out / f"{run.name}-{track}.log", f"{run.name}, {track}")
+                    processes.run([*command, *controls], out / f"{run.name}-{track}.log", f"{run.name}, {track}", share)
 
         # Seeds take turns outside, so that an ablation that is stopped early has every variant.
         with concurrent.futures.ThreadPoolExecutor(budget.processes) as pool:
@@ -207,12 +209,14 @@ def _check(run: _Run, out: pathlib.Path) -> None:
         raise UserError(f"{stored.parent} holds a run with other settings: choose another --out, or the same budget")
 
 
-def _train(run: _Run, ablation: Ablation, out: pathlib.Path, train: Sequence[str], processes: Processes) -> None:
+def _train(
+    run: _Run, ablation: Ablation, out: pathlib.Path, train: Sequence[str], processes: Processes, cores: int
+) -> None:
     if _finished(run, out):
         return
     flags = [f"--config.{key}={value!r}" for key, value in run.changed.items()]
     command = [*train, f"--config={ablation.config}:{run.variant}", f"--workdir={out / run.name}", *flags]
-    processes.run(command, out / f"{run.name}.log", run.name)
+    processes.run(command, out / f"{run.name}.log", run.name, cores)
     if not _finished(run, out):
         raise UserError(f"the training of {run.name} was stopped: give the same command again, and it goes on")
 

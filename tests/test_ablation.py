@@ -211,8 +211,8 @@ def wait_for(condition, process, seconds=120):
 STOPPABLE = """
 import pathlib, sys
 from astra_jax.processes import Processes
-with Processes(1) as processes:
-    processes.run([sys.executable, "-Sc", sys.argv[1]], pathlib.Path(sys.argv[2]), "child")
+with Processes() as processes:
+    processes.run([sys.executable, "-Sc", sys.argv[1]], pathlib.Path(sys.argv[2]), "child", 1)
 """
 
 
