@@ -6,6 +6,7 @@ network's own size, each by 224 pixels (DINO's and DINOv2's evaluation; OpenAI's
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from astra_jax.evaluation.preprocessing import imagenet_normalise, middle_square
 from astra_jax.inputs.tokenizer import MAX_TEXT, clean
 from astra_jax.models.clip import ClipFeatures, clip_normalise
 from astra_jax.models.vit import VisionTransformer
-from astra_jax.weights.feature_networks import load_clip, load_vit
+from astra_jax.weights.feature_networks import load_clip, load_vit, read_clip_config, read_vit_config
 from astra_jax.weights.tokenizer_folder import encoder_tokenizer
 
 BATCH = 32
@@ -86,9 +87,8 @@ class ClipTextFeatures:
     def _ids(self, texts: Sequence[str]) -> Shaped[np.ndarray, "B L"]:
         # The feature is read at the first end token, and no token reads a later one: what pads does not matter.
         ids = np.full((len(texts), self._length), self._end, np.int32)
-        for row, encoding in zip(
-            ids, self._tokenizer.encode_batch([clean(text)[:MAX_TEXT] for text in texts]), strict=True
-        ):
+        encodings = self._tokenizer.encode_batch([clean(text)[:MAX_TEXT] for text in texts])
+        for row, encoding in zip(ids, encodings, strict=True):
             row[: len(encoding.ids)] = encoding.ids[: self._length]
         ids[:, -1] = self._end
         return ids
@@ -97,40 +97,51 @@ class ClipTextFeatures:
 def open_vit(folder: str | os.PathLike[str], name: str) -> NetworkImageFeatures:
     """The class token of "DINO" (ViT-S/16 in published figures) or "DINOv2" from a published folder.
 
-    Raises `UserError` as `load_vit` does.
+    Raises `UserError` as `read_vit_config` and `load_vit` do.
     """
-    loaded = load_vit(folder, name, SIDE)
-    module: Any = VisionTransformer(loaded.config)
+    published = read_vit_config(folder, name)
+    abstract = _abstract(VisionTransformer(published), (1, *published.image_size, 3))
+    params = jax.device_put(load_vit(folder, published, abstract, SIDE))
+    module: Any = VisionTransformer(dataclasses.replace(published, image_size=(SIDE, SIDE)))
 
     def encode(params: Any, squares: UInt8[Array, "B S S 3"]) -> Float[Array, "B D"]:
         return module.apply({"params": params}, imagenet_normalise(squares))[:, 0]
 
-    return NetworkImageFeatures(name, jax.device_put(loaded.params), encode, SHORTER, SIDE)
+    return NetworkImageFeatures(name, params, encode, SHORTER, SIDE)
 
 
 def open_clip(folder: str | os.PathLike[str]) -> tuple[NetworkImageFeatures, ClipTextFeatures]:
     """CLIP's image_embeds and text_embeds from a published folder with its tokenizer.
 
-    Raises `UserError` as `load_clip` and `encoder_tokenizer` do, and where the tokenizer has other ids than the text
-    encoder: it needs a last one that ends a text.
+    Raises `UserError` as `read_clip_config`, `load_clip` and `encoder_tokenizer` do, and where the tokenizer has other
+    ids than the text encoder: it needs a last one that ends a text.
     """
     folder = pathlib.Path(folder).expanduser()
-    loaded = load_clip(folder)
-    module: Any = ClipFeatures(loaded.config)
-    params = jax.device_put(loaded.params)
+    config = read_clip_config(folder)
+    module: Any = ClipFeatures(config)
+    side, last = config.vision.image_size, config.text.vocab_size - 1
+    abstract = _abstract(module, (1, side, side, 3), (1, 1))
     tokenizer = encoder_tokenizer(folder, "clip")
-    last, most = loaded.config.text.vocab_size - 1, max(tokenizer.get_vocab().values(), default=0)
-    if most != last or tokenizer.encode("a").ids[-1] != last:
+    ends, most = tokenizer.encode("a").ids[-1:], max(tokenizer.get_vocab().values(), default=0)
+    if most != last or ends != [last]:
         raise UserError(
-            f"{folder}: its tokenizer ends a text with {tokenizer.encode('a').ids[-1:]} and goes up to {most}, its text"
-            f" encoder reads the end at {last}: copy the tokenizer of the same CLIP there"
+            f"{folder}: its tokenizer ends a text with {ends} and goes up to {most}, its text encoder reads the end at"
+            f" {last}: copy the tokenizer of the same CLIP there"
         )
+    params = jax.device_put(load_clip(folder, config, abstract))
 
     def encode(params: Any, squares: UInt8[Array, "B S S 3"]) -> Float[Array, "B D"]:
         return module.apply({"params": params}, clip_normalise(squares), method="images")
 
-    side = loaded.config.vision.image_size
     return NetworkImageFeatures("CLIP", params, encode, side, side), ClipTextFeatures("CLIP", params, module, tokenizer)
+
+
+def _abstract(module: Any, pictures: tuple[int, ...], tokens: tuple[int, ...] = ()) -> Any:
+    """The shapes of a network's parameters, from the shapes of what it reads."""
+    examples = [jax.ShapeDtypeStruct(pictures, jnp.float32)]
+    if tokens:
+        examples.append(jax.ShapeDtypeStruct(tokens, jnp.int32))
+    return jax.eval_shape(module.init, jax.random.key(0), *examples)["params"]
 
 
 def _rows(

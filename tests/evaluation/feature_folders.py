@@ -1,5 +1,6 @@
 """Published folders of tiny feature networks with random weights, as transformers lays them out."""
 
+import dataclasses
 import json
 
 import jax
@@ -13,6 +14,7 @@ from astra_jax.models.clip import ClipFeatures
 from astra_jax.models.vit import VisionTransformer
 from astra_jax.params import flatten
 from astra_jax.weights.encoders import clip_naming
+from astra_jax.weights.feature_networks import load_clip, load_vit, read_clip_config, read_vit_config
 from astra_jax.weights.mapping import save_leaf
 from astra_jax.weights.vit import vit_naming
 
@@ -78,3 +80,22 @@ def write_clip(folder, **changed):
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder, leaves
+
+
+def load(folder, name, image_size=224):
+    """The sizes and parameters of "DINO", "DINOv2" or "CLIP" as `features` opens them."""
+    if name == "CLIP":
+        config = read_clip_config(folder)
+        side = config.vision.image_size
+        examples = picture_of(side), jax.ShapeDtypeStruct((1, 1), jnp.int32)
+        abstract = jax.eval_shape(ClipFeatures(config).init, jax.random.key(0), *examples)["params"]
+        return config, load_clip(folder, config, abstract)
+    config = read_vit_config(folder, name)
+    example = picture_of(config.image_size[0])
+    abstract = jax.eval_shape(VisionTransformer(config).init, jax.random.key(0), example)["params"]
+    params = load_vit(folder, config, abstract, image_size)
+    return dataclasses.replace(config, image_size=(image_size, image_size)), params
+
+
+def picture_of(side):
+    return jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)

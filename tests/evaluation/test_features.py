@@ -14,8 +14,7 @@ from astra_jax.evaluation.preprocessing import IMAGENET_MEAN, IMAGENET_STD, midd
 from astra_jax.models.clip import ClipFeatures
 from astra_jax.models.vit import VisionTransformer
 from astra_jax.params import unflatten
-from astra_jax.weights.feature_networks import load_vit
-from tests.evaluation.feature_folders import CLIP, WORDS, write_clip, write_vit
+from tests.evaluation.feature_folders import CLIP, WORDS, load, write_clip, write_vit
 
 
 def pictures(count=5):
@@ -41,10 +40,10 @@ def test_a_picture_s_vector_is_its_class_token(name, tmp_path):
     assert encoder.name == name
     rows = encoder(pictures(4))
     assert rows.dtype == np.float32
-    loaded = load_vit(folder, name)
+    config, params = load(folder, name)
     squares = np.stack([middle_square(picture, 256, 224) for picture in pictures(4)])
     normed = ((squares / 255.0 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32)
-    tokens = jax.jit(VisionTransformer(loaded.config).apply)({"params": loaded.params}, normed)
+    tokens = jax.jit(VisionTransformer(config).apply)({"params": params}, normed)
     np.testing.assert_allclose(rows, [unit(row) for row in tokens[:, 0]], atol=1e-5)
 
 

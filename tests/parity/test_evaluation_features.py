@@ -17,9 +17,9 @@ from astra_jax.models.clip import ClipFeatures, clip_normalise
 from astra_jax.models.vit import VisionTransformer
 from astra_jax.params import flatten
 from astra_jax.weights.encoders import clip_naming, clip_unread
-from astra_jax.weights.feature_networks import load_clip, load_vit
 from astra_jax.weights.mapping import naming_shapes
 from astra_jax.weights.vit import resample_positions, vit_naming
+from tests.evaluation.feature_folders import load
 from tests.parity.published import assert_close, assert_full_size, spread
 from tests.parity.test_tokenizers import clip_files
 
@@ -90,11 +90,11 @@ def test_a_picture_s_class_token(name, image_size, tmp_path):
     assert_unit_rows(ours)
     assert_close(ours, theirs / np.linalg.norm(theirs, axis=1, keepdims=True))
     # All tokens, not the first alone, and without the scaling to unit length.
-    loaded = load_vit(tmp_path, name)
+    config, params = load(tmp_path, name)
     with torch.no_grad():
         theirs = model(pixels[:1], **extra).last_hidden_state.numpy()
     square = jnp.asarray(middle_square(pictures()[0], 256, 224)[None])
-    tokens = VisionTransformer(loaded.config).apply({"params": loaded.params}, imagenet_normalise(square))
+    tokens = VisionTransformer(config).apply({"params": params}, imagenet_normalise(square))
     assert_close(tokens, theirs)
 
 
@@ -112,13 +112,13 @@ def test_clip_s_common_space(tmp_path):
         assert_unit_rows(ours)
         assert_close(ours, other)
     # Before the scaling to unit length too.
-    loaded = load_clip(tmp_path)
+    config, params = load(tmp_path, "CLIP")
     square = jnp.asarray(middle_square(pictures()[0], 64, 64)[None])
     with torch.no_grad():
         pooled = model.vision_model(pixels[:1]).pooler_output
         projected = model.visual_projection(pooled)
-    variables = {"params": loaded.params}
-    assert_close(ClipFeatures(loaded.config).apply(variables, clip_normalise(square), method="images"), projected)
+    variables = {"params": params}
+    assert_close(ClipFeatures(config).apply(variables, clip_normalise(square), method="images"), projected)
 
 
 @pytest.mark.parametrize(("name", "shorter"), [("DINO", 256), ("CLIP", 224)])
