@@ -33,7 +33,7 @@ from astra_jax.processes import Processes
 from astra_jax.whole_files import write_whole
 
 TRACKS = ("oracle", "rag", "none")  # evaluate.py's
-TABLE, PLOT = "table.md", "plot.svg"
+TABLE, PLOT, MEASURING = "table.md", "plot.svg", "measuring.json"
 FORMAT = 1
 
 
@@ -135,6 +135,7 @@ def run_ablation(
         raise UserError(f"--out {out}: {error.strerror}: choose a folder you can write to") from error
     for run in (start, *runs):
         _check(run, out)
+    _check_measuring(evaluate, out)
     cores = os.cpu_count() or 1
     share = max(cores // budget.processes, 1)
     with Processes() as processes:
@@ -230,8 +231,10 @@ def _write(
     found, names = cells(results, reference), headline_of(results)
     train = runs[0].config.train
     one = next(iter(results.values()))
+    # A benchmark's name may end in the track.
+    benchmark = os.path.commonprefix([result.benchmark for result in results.values()]).rstrip("_")
     budget = {
-        "benchmark": one.benchmark,
+        "benchmark": benchmark,
         "pictures of a variant with one seed and one pose": len(one.samples),
         "seeds": ", ".join(map(str, ablation.seeds)),
         "steps of a variant": f"{train.steps} of {train.batch_size} examples",
@@ -246,7 +249,7 @@ def _write(
     write_whole(out / TABLE, text.encode("utf-8", "replace"))
     write_whole(out / PLOT, dot_plot(panels(found, names), TRACKS).encode())
     print(text)
-    return _line(found, names, one.benchmark, len(one.samples))
+    return _line(found, names, benchmark, len(one.samples))
 
 
 def _line(found: Sequence[Cell], names: Sequence[str], benchmark: str, count: int) -> dict[str, Any]:

@@ -144,7 +144,9 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(config, program, tm
     with pytest.raises(UserError, match="holds a run with other settings"):
         run_ablation(ablation, Budget(start_steps=3), out, command, command)
     assert not called()
-    run_ablation(ablation, Budget(), out, command, command)
+    run_ablation(ablation, Budget(), out, command, [*command, "--scenes=4"])
+    with pytest.raises(UserError, match="measured otherwise"):
+        run_ablation(ablation, Budget(), out, command, [*command, "--scenes=5"])
 
 
 def test_a_refusal_is_told_in_its_own_line_and_a_bug_is_none(config, program, tmp_path, monkeypatch):
