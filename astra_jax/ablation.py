@@ -210,6 +210,14 @@ def _check(run: _Run, out: pathlib.Path) -> None:
         raise UserError(f"{stored.parent} holds a run with other settings: choose another --out, or the same budget")
 
 
+def _check_measuring(evaluate: Sequence[str], out: pathlib.Path) -> None:
+    """Raises `UserError` where the folder's runs were measured with other flags; else notes which they are."""
+    stored, flags = out / MEASURING, [word for word in evaluate if word.startswith("--")]
+    if stored.is_file() and read_json(stored, 1 << 20) != flags:
+        raise UserError(f"{out} holds an ablation that was measured otherwise: choose another --out, or the same flags")
+    write_whole(stored, (json.dumps(flags) + "\n").encode())
+
+
 def _train(
     run: _Run, ablation: Ablation, out: pathlib.Path, train: Sequence[str], processes: Processes, cores: int
 ) -> None:
