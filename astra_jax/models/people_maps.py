@@ -60,9 +60,7 @@ def people_loss(
     return focal, jnp.sum(weights * error) / count
 
 
-def find_people(
-    maps: Float[Array, "B R C 5"], most: int
-) -> tuple[Float[Array, "B P 4"], Float[Array, "B P"]]:
+def find_people(maps: Float[Array, "B R C 5"], most: int) -> tuple[Float[Array, "B P 4"], Float[Array, "B P"]]:
     """The `most` likeliest people of every picture: boxes (x0, y0, x1, y1) as fractions of it, likelihoods 0 to 1.
 
     A person is a cell whose head is likelier than those of its eight neighbours; others have likelihood 0.

@@ -14,7 +14,7 @@ from data.puppets.head import Head, hair_parts, skull_parts
 from data.puppets.identity import Identity
 
 Parts = list[list[Shape]]
-_FAR = 0.84  # limbs behind the body are painted this much darker
+FAR = 0.84  # limbs behind the body are painted this much darker
 
 
 def person_parts(body: Body, who: Identity) -> Parts:
@@ -34,13 +34,13 @@ def person_parts(body: Body, who: Identity) -> Parts:
     parts: Parts = []
     for z, side in arms:
         if z < -0.12:
-            parts += arm_parts(body, who, side, _FAR if z < -0.25 else 1.0)
+            parts += arm_parts(body, who, side, FAR if z < -0.25 else 1.0)
     if head.ahead > 0.3:
         parts += hair_behind
     near = [(z, side) for z, side in legs if z > 0.55]
     for z, side in legs:
         if z <= 0.55:
-            parts += leg_parts(body, who, side, _FAR if z < -0.2 else 1.0)
+            parts += leg_parts(body, who, side, FAR if z < -0.2 else 1.0)
     if who.bottom_kind in ("skirt", "dress"):
         parts.append(skirt_shapes(body, who))
     if body.torso.forward[2] > -0.2:

@@ -146,9 +146,7 @@ def _kind(rng: np.random.Generator, joints: Float[np.ndarray, "17 3"]) -> str:
     return ("girl" if female else "boy") if child else ("woman" if female else "man")
 
 
-def keypoints(
-    person: Float[np.ndarray, "17 3"], owners: UInt8[np.ndarray, "S S"], i: int
-) -> Float[np.ndarray, "17 3"]:
+def keypoints(person: Float[np.ndarray, "17 3"], owners: UInt8[np.ndarray, "S S"], i: int) -> Float[np.ndarray, "17 3"]:
     """Pixels and visibility: 0 outside the picture, 1 behind somebody else or one's own body, 2 visible."""
     size = len(owners)
     points = np.array(person, dtype=np.float32)

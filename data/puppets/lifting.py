@@ -28,7 +28,9 @@ def lift(joints: Float[np.ndarray, "17 _"], child: bool = False) -> Float[np.nda
     body = CHILD if child else ADULT
     xy, z = joints[:, :2].astype(np.float64), np.zeros(17)
     trunk = xy[[5, 6]].mean(axis=0) - xy[[11, 12]].mean(axis=0)
-    bones = [(a + side, b + side, getattr(body, name) / body.torso, sign) for a, b, name, sign in _BONES for side in (0, 1)]
+    bones = [
+        (a + side, b + side, getattr(body, name) / body.torso, sign) for a, b, name, sign in _BONES for side in (0, 1)
+    ]
     # The torso's length: as it looks, unless limbs show that it is foreshortened.
     unit = max(_length(trunk), 0.9 * max(_length(xy[a] - xy[b]) / share for a, b, share, _ in bones), 1e-3)
     up = trunk / max(_length(trunk), 1e-6)
