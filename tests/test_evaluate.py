@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -110,8 +111,7 @@ def test_mistakes_end_in_one_line_and_leave_nothing(evaluate, tmp_path, flags, m
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "small" / "1p-000_0.png")
     whole = (tmp_path / "small" / "1p-000_0.png").read_bytes()
     (tmp_path / "cut" / "1p-000_0.png").write_bytes(whole[:-30])
-    placed = [flag if "nowhere" in flag else flag.replace("=small", f"={tmp_path}/small").replace("=cut", f"={tmp_path}/cut")
-              for flag in flags]  # fmt: skip
+    placed = [re.sub("=(small|cut)$", rf"={tmp_path}/\1", flag) for flag in flags]
     process = evaluate(f"--out={tmp_path / 'out'}", *placed)
     assert process.returncode == 2, process.stderr
     assert process.stderr.startswith("error: ")
