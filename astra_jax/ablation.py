@@ -33,7 +33,7 @@ from astra_jax.processes import Processes
 from astra_jax.whole_files import write_whole
 
 TRACKS = ("oracle", "rag", "none")  # evaluate.py's
-TABLE, PLOT = "table.md", "plot.svg"
+TABLE, PLOT, MEASURING = "table.md", "plot.svg", "measuring.json"
 FORMAT = 1
 
 
@@ -135,17 +135,20 @@ def run_ablation(
         raise UserError(f"--out {out}: {error.strerror}: choose a folder you can write to") from error
     for run in (start, *runs):
         _check(run, out)
-    with Processes(max((os.cpu_count() or 1) // budget.processes, 1)) as processes:
-        _train(start, ablation, out, train, processes)
+    _check_measuring(evaluate, out)
+    cores = os.cpu_count() or 1
+    share = max(cores // budget.processes, 1)
+    with Processes() as processes:
+        _train(start, ablation, out, train, processes, cores)
 
         def whole(run: _Run) -> None:
-            _train(run, ablation, out, train, processes)
+            _train(run, ablation, out, train, processes, share)
             for track in TRACKS:
                 folder = out / run.name / track
                 if not (folder / FILE).is_file():
                     controls = [] if run is runs[0] else ["--nocontrols"]
                     command = [*evaluate, f"--checkpoint={out / run.name}", f"--track={track}", f"--out={folder}"]
-                    processes.run([*command, *controls], out / f"{run.name}-{track}.log", f"{run.name}, {track}")
+                    processes.run([*command, *controls], out / f"{run.name}-{track}.log", f"{run.name}, {track}", share)
 
         # Seeds take turns outside, so that an ablation that is stopped early has every variant.
         with concurrent.futures.ThreadPoolExecutor(budget.processes) as pool:
@@ -207,12 +210,22 @@ def _check(run: _Run, out: pathlib.Path) -> None:
         raise UserError(f"{stored.parent} holds a run with other settings: choose another --out, or the same budget")
 
 
-def _train(run: _Run, ablation: Ablation, out: pathlib.Path, train: Sequence[str], processes: Processes) -> None:
+def _check_measuring(evaluate: Sequence[str], out: pathlib.Path) -> None:
+    """Raises `UserError` where the folder's runs were measured with other flags; else notes which they are."""
+    stored, flags = out / MEASURING, [word for word in evaluate if word.startswith("--")]
+    if stored.is_file() and read_json(stored, 1 << 20) != flags:
+        raise UserError(f"{out} holds an ablation that was measured otherwise: choose another --out, or the same flags")
+    write_whole(stored, (json.dumps(flags) + "\n").encode())
+
+
+def _train(
+    run: _Run, ablation: Ablation, out: pathlib.Path, train: Sequence[str], processes: Processes, cores: int
+) -> None:
     if _finished(run, out):
         return
     flags = [f"--config.{key}={value!r}" for key, value in run.changed.items()]
     command = [*train, f"--config={ablation.config}:{run.variant}", f"--workdir={out / run.name}", *flags]
-    processes.run(command, out / f"{run.name}.log", run.name)
+    processes.run(command, out / f"{run.name}.log", run.name, cores)
     if not _finished(run, out):
         raise UserError(f"the training of {run.name} was stopped: give the same command again, and it goes on")
 
@@ -226,8 +239,10 @@ def _write(
     found, names = cells(results, reference), headline_of(results)
     train = runs[0].config.train
     one = next(iter(results.values()))
+    # A benchmark's name may end in the track.
+    benchmark = os.path.commonprefix([result.benchmark for result in results.values()]).rstrip("_")
     budget = {
-        "benchmark": one.benchmark,
+        "benchmark": benchmark,
         "pictures of a variant with one seed and one pose": len(one.samples),
         "seeds": ", ".join(map(str, ablation.seeds)),
         "steps of a variant": f"{train.steps} of {train.batch_size} examples",
@@ -242,7 +257,7 @@ def _write(
     write_whole(out / TABLE, text.encode("utf-8", "replace"))
     write_whole(out / PLOT, dot_plot(panels(found, names), TRACKS).encode())
     print(text)
-    return _line(found, names, one.benchmark, len(one.samples))
+    return _line(found, names, benchmark, len(one.samples))
 
 
 def _line(found: Sequence[Cell], names: Sequence[str], benchmark: str, count: int) -> dict[str, Any]:

@@ -180,20 +180,30 @@ VITPOSE_B = VitConfig(
 
 @dataclasses.dataclass(frozen=True)
 class VitPoseConfig:
-    """ViTPose (arXiv 2204.12484): a vision transformer and a head that draws one map a joint (defaults: ViTPose-B)."""
+    """ViTPose (arXiv 2204.12484): a vision transformer and a head that draws one map a joint (defaults: ViTPose-B).
+
+    With a `stem` of convolutions in front of the transformer, each of which halves the size, a network learns from
+    little data; the deconvolutions read its features, too, where their sizes meet.
+    """
 
     vit: VitConfig = VITPOSE_B
     head: str = "classic"  # deconvolutions, each of which doubles the size; or "simple", one interpolation
     channels: tuple[int, ...] = (256, 256)  # of each deconvolution of the classic head
     scale_factor: int = 4  # of the simple head's interpolation
     maps: int = 17
+    stem: tuple[int, ...] = ()  # channels of each level; 2 to the number of levels divides vit.patch
 
     def __post_init__(self):
         if self.head not in ("classic", "simple"):
             raise UserError(f"a pose network's head must be 'classic' or 'simple', not {self.head!r}")
         if self.vit.class_token:
             raise UserError("a pose network's vit has no class token: set class_token to False")
-        if self.scale_factor < 1 or self.maps < 1 or min(self.channels, default=1) < 1:
+        if self.vit.patch % 2 ** len(self.stem) or (self.stem and self.vit.patch_padding):
+            raise UserError(
+                f"a pose network's stem of {len(self.stem)} levels needs patches of a multiple of"
+                f" {2 ** len(self.stem)} pixels, not {self.vit.patch}, without padding"
+            )
+        if self.scale_factor < 1 or self.maps < 1 or min((1, *self.channels, *self.stem)) < 1:
             raise UserError("a pose network's channels, scale_factor and maps must be 1 or more")
 
     @property

@@ -24,20 +24,19 @@ class Processes:
     SIGTERM ends the program as Ctrl-C does, in the main thread; children then get SIGTERM, upon which train.py saves.
     """
 
-    def __init__(self, cores: int):
-        """Every child's thread pools get `cores` threads (XLA reads NPROC)."""
-        self._environment = os.environ | {"NPROC": str(cores), "PYTHONUNBUFFERED": "1"}
+    def __init__(self):
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
-    def run(self, command: Sequence[str], log: pathlib.Path, name: str) -> None:
-        """Runs a program of ours to its end, with what it prints added to `log`.
+    def run(self, command: Sequence[str], log: pathlib.Path, name: str, cores: int) -> None:
+        """Runs a program of ours to its end, with `cores` threads a pool (XLA reads NPROC) and what it prints in `log`.
 
         Raises `UserError` with the program's own line where it refuses (exit code 2), RuntimeError where it fails
         otherwise.
         """
         begin = time.monotonic()
+        environment = os.environ | {"NPROC": str(cores), "PYTHONUNBUFFERED": "1"}
         print(f"{name}: begins", flush=True)
         with log.open("ab") as file:
             offset = file.tell()
@@ -45,7 +44,7 @@ class Processes:
                 if self._stopped:
                     raise InterruptedError(f"{name}: stopped")
                 child = subprocess.Popen(
-                    command, stdout=file, stderr=subprocess.STDOUT, env=self._environment, stdin=subprocess.DEVNULL
+                    command, stdout=file, stderr=subprocess.STDOUT, env=environment, stdin=subprocess.DEVNULL
                 )
                 self._running.add(child)
             code = child.wait()

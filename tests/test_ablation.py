@@ -144,7 +144,9 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(config, program, tm
     with pytest.raises(UserError, match="holds a run with other settings"):
         run_ablation(ablation, Budget(start_steps=3), out, command, command)
     assert not called()
-    run_ablation(ablation, Budget(), out, command, command)
+    run_ablation(ablation, Budget(), out, command, [*command, "--scenes=4"])
+    with pytest.raises(UserError, match="measured otherwise"):
+        run_ablation(ablation, Budget(), out, command, [*command, "--scenes=5"])
 
 
 def test_a_refusal_is_told_in_its_own_line_and_a_bug_is_none(config, program, tmp_path, monkeypatch):
@@ -211,8 +213,8 @@ def wait_for(condition, process, seconds=120):
 STOPPABLE = """
 import pathlib, sys
 from astra_jax.processes import Processes
-with Processes(1) as processes:
-    processes.run([sys.executable, "-Sc", sys.argv[1]], pathlib.Path(sys.argv[2]), "child")
+with Processes() as processes:
+    processes.run([sys.executable, "-Sc", sys.argv[1]], pathlib.Path(sys.argv[2]), "child", 1)
 """
 
 

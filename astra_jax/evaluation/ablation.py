@@ -109,10 +109,10 @@ def summary(
             each = ", ".join("none" if value is None else f"{value:.3f}" for value in cell.seeds.get(name, ()))
             row.append(f"{interval(cell.figures.get(name))} [{each}]" if name in cell.figures else "")
         rows.append(row)
-    for who in (CEILING, FLOOR):
-        figures = next((one.figures[who] for one in results.values() if one.figures.get(who)), {})
-        if figures:
-            rows.append([who, "", *(number(figures.get(name)) for name in names)])
+    for (_, _, track), result in results.items():
+        for who in (CEILING, FLOOR):
+            if figures := result.figures.get(who):
+                rows.append([who, text(track), *(number(figures.get(name)) for name in names)])
     lines += ["", table(["variant", "pose", *map(text, names)], rows)]
     rows = [
         [text(cell.variant), text(cell.track), *(_signed(cell.differences.get(name)) for name in names)]

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
-CLEAN = 0.5  # share of pictures that are left as they are: precision is measured on clean ones
+CLEAN = 0.7  # share of pictures that are left as they are: precision is measured on clean ones
 _BLUR = 1.0  # largest deviation in pixels
 _SHRINK = 2.2  # largest factor by which a picture is made smaller, and larger again
 _STAINS = 14.0  # largest deviation of slow changes of colour, in levels of 255

@@ -7,6 +7,7 @@ trained here has none either and keeps no running statistics.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -16,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from astra_jax.config import VitPoseConfig
+from astra_jax.models.clip import layer_norm
 from astra_jax.models.vit import VisionTransformer
 
 # ImageNet's channels, red, green and blue on a scale of 1.
@@ -71,6 +73,22 @@ class Deconvolution(nn.Module):
         return double(x.astype(self.dtype), kernel) + bias.astype(self.dtype)
 
 
+class ConvBlock(nn.Module):
+    """A convolution of 3 x 3, a norm over channels, a ReLU; without `halve` around a residual connection."""
+
+    features: int
+    dtype: Any
+    halve: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
+        """Features of the same size, or of half of it."""
+        stride = 2 if self.halve else 1
+        hidden = nn.Conv(self.features, (3, 3), (stride, stride), ((1, 1), (1, 1)), dtype=self.dtype, name="conv")(x)
+        hidden = nn.relu(layer_norm(self.dtype, "norm")(hidden))
+        return hidden if self.halve else x + hidden
+
+
 class VitPose(nn.Module):
     """Heatmaps of pictures. `dtype` is that of the computation; norms and softmax use float32."""
 
@@ -84,18 +102,34 @@ class VitPose(nn.Module):
         `pictures` are normalised as the weights want them, `config.vit.image_size` pixels. Raises `UserError` as
         `VisionTransformer` does.
         """
-        config = self.config
-        x = VisionTransformer(config.vit, self.dtype, name="vit")(pictures)
-        rows, columns = (side // config.vit.patch for side in config.vit.image_size)
+        config, dtype = self.config, self.dtype
+        # 1. The stem, where there is one: features at a half, a quarter, ... of the size.
+        levels = [pictures.astype(dtype)]
+        for index, features in enumerate(config.stem):
+            x = ConvBlock(features, dtype, halve=True, name=f"stem_{index}_halve")(levels[-1])
+            levels.append(ConvBlock(features, dtype, name=f"stem_{index}")(x) if index else x)
+        # 2. The transformer on what is left of the patches.
+        scale = 2 ** len(config.stem)
+        size = (config.vit.image_size[0] // scale, config.vit.image_size[1] // scale)
+        vit = dataclasses.replace(config.vit, image_size=size, patch=config.vit.patch // scale)
+        x = VisionTransformer(vit, dtype, name="vit")(levels[-1])
+        rows, columns = (side // vit.patch for side in size)
         x = x.reshape(len(x), rows, columns, -1)
-        if config.head == "classic":
-            for index, features in enumerate(config.channels):
-                x = nn.relu(Deconvolution(features, self.dtype, name=f"deconv_{index}")(x))
-            maps = nn.Dense(config.maps, dtype=self.dtype, name="maps")(x)
-        else:
+        # 3. The head.
+        if config.head == "simple":
             x = interpolate(nn.relu(x), config.scale_factor)
-            maps = nn.Conv(config.maps, (3, 3), dtype=self.dtype, name="maps")(x)
-        return maps.astype(jnp.float32)
+            return nn.Conv(config.maps, (3, 3), dtype=dtype, name="maps")(x).astype(jnp.float32)
+        for index, features in enumerate(config.channels):
+            x = Deconvolution(features, dtype, name=f"deconv_{index}")(x)
+            while len(levels) > 1 and levels[-1].shape[1] < x.shape[1]:
+                levels.pop()
+            if len(levels) > 1 and levels[-1].shape[1:3] == x.shape[1:3]:
+                x = nn.relu(x + nn.Dense(features, dtype=dtype, name=f"skip_{index}")(levels.pop()))
+                if index + 1 < len(config.channels):  # at the largest size it would cost more than all the rest
+                    x = ConvBlock(features, dtype, name=f"mix_{index}")(x)
+            else:
+                x = nn.relu(x)
+        return nn.Dense(config.maps, dtype=dtype, name="maps")(x).astype(jnp.float32)
 
 
 def interpolate(x: Float[Array, "B H W C"], factor: int) -> Float[Array, "B Hf Wf C"]:

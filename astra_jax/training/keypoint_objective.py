@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
 from astra_jax.config import Config
 from astra_jax.models.heatmaps import cell_places, distributions, gaussian_targets
+from astra_jax.models.keypoint_batch import KeypointBatch
 from astra_jax.models.people_maps import MAPS, people_loss
 from astra_jax.models.vitpose import VitPose, imagenet_normalise
 from astra_jax.params import Params
@@ -18,17 +19,16 @@ from astra_jax.training import rules
 from astra_jax.training.mesh import Rules
 from astra_jax.training.objective import Metrics, rows_to_picture
 
-DEVIATION = 1.0  # of a joint's target, in cells
-_PLACE_WEIGHT, _BOX_WEIGHT = 1.0, 5.0
+_PLACE_WEIGHT, _BOX_WEIGHT = 0.05, 5.0
 _PARTS = ("joints", "people")
 
 
 def joint_loss(
     maps: Float[Array, "B R C K"],
     places: Float[Array, "B K 2"],
-    labelled: Float[Array, "B K"],
+    labelled: Bool[Array, "B K"],
     tolerances: Float[Array, "B K"],
-    somebody: Float[Array, "B"],
+    somebody: Bool[Array, "B"],
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """(cross-entropy, error of the expected places, mean OKS of these), each a mean over labelled joints.
 
@@ -39,14 +39,14 @@ def joint_loss(
     grid = maps.shape[1], maps.shape[2]
     shares = distributions(maps)
     logs = jnp.log(jnp.maximum(shares, 1e-12))
-    target = jnp.where(somebody[:, None, None] > 0, gaussian_targets(places, DEVIATION, grid), 1 / (grid[0] * grid[1]))
+    target = jnp.where(somebody[:, None, None], gaussian_targets(places, grid), 1 / (grid[0] * grid[1]))
     # Divergence and not bare cross-entropy: 0 where the map is right.
     divergence = jnp.sum(target * (jnp.log(jnp.maximum(target, 1e-12)) - logs), axis=-1)
-    counted = jnp.where(somebody[:, None] > 0, labelled, 1.0)
+    counted = (labelled | ~somebody[:, None]).astype(jnp.float32)
     entropy = jnp.sum(divergence * counted) / jnp.maximum(counted.sum(), 1)
 
     square = jnp.sum(jnp.square(shares @ cell_places(*grid) - places), axis=-1) / jnp.square(tolerances)
-    weights = labelled * somebody[:, None]
+    weights = (labelled & somebody[:, None]).astype(jnp.float32)
     count = jnp.maximum(weights.sum(), 1)
     error = jnp.sum((jnp.sqrt(1 + square) - 1) * weights) / count
     return entropy, error, jnp.sum(jnp.exp(-square / 2) * weights) / count
@@ -74,22 +74,22 @@ class KeypointObjective:
         params["people"]["maps"]["bias"] = jnp.zeros((MAPS,)).at[0].set(-4.0)
         return params
 
-    def loss(self, params: Params, batch: Any, rng: PRNGKeyArray) -> tuple[Float[Array, ""], Metrics]:
+    def loss(self, params: Params, batch: KeypointBatch, rng: PRNGKeyArray) -> tuple[Float[Array, ""], Metrics]:
         """Loss of a `KeypointBatch`; nothing in it is random."""
         del rng
         entropy, error, oks = joint_loss(
             self._apply(params, "joints", _flat(batch.cuts)),
             _flat(batch.places),
-            _flat(batch.labelled).astype(jnp.float32),
+            _flat(batch.labelled),
             _flat(batch.tolerances),
-            _flat(batch.somebody).astype(jnp.float32),
+            _flat(batch.somebody),
         )
         maps = self._apply(params, "people", batch.pictures)
         heads, boxes = people_loss(maps, batch.heads, batch.boxes, batch.present)
         metrics = {"entropy": entropy, "place": error, "oks": oks, "heads": heads, "boxes": boxes}
         return entropy + _PLACE_WEIGHT * error + heads + _BOX_WEIGHT * boxes, metrics
 
-    def preview(self, params: Params, batch: Any, rng: PRNGKeyArray) -> UInt8[Array, "H W 3"]:
+    def preview(self, params: Params, batch: KeypointBatch, rng: PRNGKeyArray) -> UInt8[Array, "H W 3"]:
         """Rows of a cut and the sum of its joints' distributions, one picture's first cut each."""
         del rng
         cuts = batch.cuts[:, 0]

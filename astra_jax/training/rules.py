@@ -70,8 +70,8 @@ KEYPOINTS: Rules = tuple(
     for rule in (
         *_clip(f"{part}/vit"),
         (rf"(^|/){part}/vit/patches/kernel$", OUTPUTS),
-        (rf"(^|/){part}/(deconv_[0-9]+|maps)/kernel$", fsdp()),
-        (rf"(^|/){part}/(deconv_[0-9]+|maps)/bias$", WHOLE),
+        (rf"(^|/){part}/(?!vit/)([^/]+/)+kernel$", fsdp()),
+        (rf"(^|/){part}/(?!vit/)([^/]+/)+(bias|scale)$", WHOLE),
     )
 )
 
