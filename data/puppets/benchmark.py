@@ -23,12 +23,11 @@ from astra_jax.pose.skeleton import BODY_POINTS, left_to_right
 from data.puppets.acting import action_shown
 from data.puppets.looks import Looks, compare, dress
 from data.puppets.scenery import people_shown, place_shown
-from data.puppets.stages import Stage, make_stage
+from data.puppets.stages import DISTRACTORS, Stage, make_stage
 
 TRACKS = ("oracle", "rag", "none")
 PEOPLE = (1, 2, 3)
 SCENES = 120
-DISTRACTORS = 7  # identities beside those of the scene
 
 
 class PuppetsBenchmark:
@@ -47,8 +46,8 @@ class PuppetsBenchmark:
     Values of somebody who was found, in scenes of two and three:
 
       swap_rate: whether, among the identities of the scene, the person looks most like another one's.
-      fusion_rate: whether head, top or legs of the person go towards another identity of the scene than the rest
-        (`looks.Looks.blends`), or it carries another one's identity while the other one does so, too.
+      fusion_rate: whether head, top or legs of the person are those of another identity of the scene than the rest, or
+        a blend (`looks.Looks.fused`), or the person looks most like another one who looks most like itself.
 
     Values of the picture: person_count_error; background_accuracy, whether the place is the one that was asked for
     (`scenery.place_shown`, chance 1/16); silhouette_iou, of all people's pixels, told by colour, and the true ones
@@ -202,7 +201,7 @@ def _recognised(
         distances = [compare(picture, found.people[q], costumes[q], others[q]).distances() for q in used]
         who = _in_order(used, np.array(distances).reshape(len(used), count))
     looks: list[Looks | None] = []
-    for q, distractors in zip(who, stage.distractors(DISTRACTORS), strict=True):
+    for q, distractors in zip(who, stage.distractors, strict=True):
         if q < 0:
             looks.append(None)
             continue
@@ -238,8 +237,7 @@ def _identity(who: Int[np.ndarray, "P"], looks: Sequence[Looks | None]) -> dict[
         if seen is None or one is None:
             continue
         values["swap_rate"].append(float(one != i))
-        blend = any(seen.blends(one, other) for other in range(count) if other != one)
-        values["fusion_rate"].append(float(blend or (one != i and carried[one] == one)))
+        values["fusion_rate"].append(float(seen.fused(one, count) or (one != i and carried[one] == one)))
     return values
 
 
