@@ -103,6 +103,10 @@ class PuppetsBenchmark:
         """Every case has as many subjects as people; "2p-017" is number 17 of those with two."""
         return list(self._cases)
 
+    def stage(self, case: Case) -> Stage:
+        """The truth behind a case."""
+        return self._stages[case.id]
+
     def score(self, samples: Sequence[Sample]) -> list[Scores]:
         """The scores of each picture. Raises `UserError` for a picture of another size than the benchmark's."""
         for sample in samples:
@@ -116,7 +120,7 @@ class PuppetsBenchmark:
         return [self._scores(sample, people) for sample, people in zip(samples, found, strict=True)]
 
     def _scores(self, sample: Sample, found: FoundPeople) -> Scores:
-        stage = self._stages[sample.case.id]
+        stage = self.stage(sample.case)
         truth, count = TruePeople.drawn(stage.people), len(stage.cast)
         given = self._given(stage, sample)
         values: dict[str, Sequence[float]] = dict(pose_values(truth, found))
@@ -155,7 +159,7 @@ class PuppetsBenchmark:
         """The true picture of each case, and as the floor that of a scene of its own with as many people."""
         ceiling, floor = [], []
         for case in cases:
-            stage = self._stages[case.id]
+            stage = self.stage(case)
             given = None if self._track == "none" else stage.people
             other = make_stage(self._seed + 1, *stage.key[1:], self._size)
             ceiling.append(Sample(case, 0, stage.picture, given))
@@ -190,10 +194,10 @@ def _recognised(
     count, size = len(stage.cast), len(picture)
     if given is None:
         used = np.sort(np.argsort(-found.scores, kind="stable")[:count])
-        used = used[left_to_right(found.people[used])]
+        used = [int(q) for q in used[left_to_right(found.people[used])]]
     else:
         who = assign(oks_matrix(given, areas(given), found.people))
-        used = who[who >= 0]
+        used = [int(q) for q in who if q >= 0]
     costumes = {q: [dress(found.people[q], one, size) for one in stage.cast] for q in used}
     bodies = {q: np.all([costume.silhouette for costume in worn], axis=0) for q, worn in costumes.items()}
     others = {q: _union(bodies, q, size) for q in used}
@@ -201,7 +205,7 @@ def _recognised(
         distances = [compare(picture, found.people[q], costumes[q], others[q]).distances() for q in used]
         who = _in_order(used, np.array(distances).reshape(len(used), count))
     looks: list[Looks | None] = []
-    for q, distractors in zip(who, stage.distractors, strict=True):
+    for q, distractors in zip(who.tolist(), stage.distractors, strict=True):
         if q < 0:
             looks.append(None)
             continue
@@ -215,7 +219,7 @@ def _union(bodies: Mapping[int, Bool[np.ndarray, "S S"]], own: int, size: int) -
     return np.any([np.zeros((size, size), bool), *(body for q, body in bodies.items() if q != own)], axis=0)
 
 
-def _in_order(used: Int[np.ndarray, "Q"], distances: Float[np.ndarray, "Q P"]) -> Int[np.ndarray, "P"]:
+def _in_order(used: Sequence[int], distances: Float[np.ndarray, "Q P"]) -> Int[np.ndarray, "P"]:
     """People from left to right as subjects in their order, those left out who leave the smallest summed distance."""
     people, subjects = distances.shape
     choices = itertools.combinations(range(subjects), people)

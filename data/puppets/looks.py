@@ -26,8 +26,8 @@ CAP = 0.2  # distance from which a region is simply another colour: one region t
 TEXTURE = 0.15 / 255  # weight of the spread of a region's colours (sRGB) beside the distance of their means
 # A part is another one's where it is nearer to that one, and nearer than to the person's own look by this factor.
 CLEARLY = 0.8
-# A part is a blend of two people whose colours there differ by `APART` (sRGB) where its colour lies in the middle of the
-# way from one to the other, from this share of it on, and beside it by at most `ASIDE` of it.
+# A part is a blend of two people whose colours there differ by `APART` (sRGB) where its colour lies in the middle of
+# the way from one to the other, from this share of it on, and beside it by at most `ASIDE` of it.
 APART, MIDDLE, ASIDE = 50.0, 0.4, 0.2
 _GROUND = (128, 128, 128)
 
@@ -123,10 +123,10 @@ def compare(
 ) -> Looks:
     """The looks of the person at `joints` beside those of `costumes` in its pose.
 
-    Read are pixels that every candidate covers and nobody of `others` does, who may be in front; where that leaves
-    nearly nothing, those that every candidate covers.
+    Read are pixels of the regions that a candidate covers and nobody of `others` does, who may be in front; where that
+    leaves nearly nothing, those that a candidate covers.
     """
-    body = np.all([costume.silhouette for costume in costumes], axis=0)
+    body = np.any([costume.silhouette for costume in costumes], axis=0)
     alone = body & ~others
     masks = region_masks(joints, picture.shape[:2]) & (alone if alone.sum() >= 4 * MIN_PIXELS else body)
     mean, spread = region_colours(picture.astype(np.float64), masks)
