@@ -14,7 +14,8 @@ from astra_jax import cli
 from astra_jax.config import SOLVERS, MeshConfig
 from astra_jax.errors import UserError
 from astra_jax.pipeline import AstraPipeline
-from astra_jax.pose.embedders import BUILT_IN
+from astra_jax.pose.database import PoseBank
+from astra_jax.pose.embedders import BUILT_IN, open_embedder
 from astra_jax.sampling.settings import Settings, check
 from astra_jax.training.mesh import make_mesh
 
@@ -91,6 +92,15 @@ class ModelFlags:
         if self._batch.value < 1:
             raise UserError(f"--batch_size must be at least 1, not {self._batch.value}")
         return self._batch.value
+
+    def size(self, default: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the pictures in pixels, as far as the flags say it."""
+        height, width = (self._settings[name].value for name in ("height", "width"))
+        return int(height or default[0]), int(width or default[1])
+
+    def bank(self) -> PoseBank:
+        """The pose bank alone. Raises `UserError` if it cannot be opened."""
+        return PoseBank.load(pathlib.Path(self._bank.value), embedder=open_embedder(self._embedder.value))
 
     def mesh(self) -> Mesh | None:
         """All devices of this process; None for a single one."""

@@ -33,6 +33,8 @@ FLOORS = {
     "pipeline": {"config", "errors", "params", "models", "pose", "weights", "inputs", "training", "sampling"},
     "results": {"whole_files", "config", "errors", "inputs", "pipeline"},
     "drawing_run": {"errors", "inputs", "pipeline", "results", "sampling"},
+    "processes": {"errors"},
+    "ablation": {"whole_files", "config", "errors", "pose", "evaluation", "processes"},
     "model_flags": {"cli", "config", "errors", "pipeline", "pose", "sampling", "training"},
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from astra_jax.config import Config, ModelConfig
-from astra_jax.costs import autoencoder, encoders
+from astra_jax.costs import autoencoder, encoders, keypoints
 from astra_jax.costs.products import Product
 from astra_jax.costs.tally import Tally
 from astra_jax.costs.transformer import transformer
@@ -29,6 +29,9 @@ def step_products(config: Config, trained: Iterable[str], canvas: tuple[int, int
         flows = autoencoder.encoder(tally, model.autoencoder, size, 1)
         factor = model.autoencoder.downsampling
         autoencoder.decoder(tally, model.autoencoder, (size[0] // factor, size[1] // factor), flows)
+        return tally.products
+    if config.train.objective == "keypoints":
+        keypoints.networks(tally, config.keypoints)
         return tally.products
     trained_latents = False
     if not data.latents:

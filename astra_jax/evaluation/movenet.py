@@ -38,7 +38,7 @@ class MoveNet:
         self._threshold = threshold
 
     def __call__(
-        self, pictures: list[UInt8[np.ndarray, "H W 3"]], boxes: list[Float[np.ndarray, "P 4"]] | None = None
+        self, pictures: list[UInt8[np.ndarray, "_ _ 3"]], boxes: list[Float[np.ndarray, "_ 4"]] | None = None
     ) -> list[FoundPeople]:
         """The people whose mean joint confidence reaches the threshold; that mean is their score."""
         margin = MARGIN

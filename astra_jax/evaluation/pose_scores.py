@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool
 
 from astra_jax.evaluation.figures import Figure, set_figure
-from astra_jax.pose.average_precision import FoundPeople, TruePeople, keypoint_ap
+from astra_jax.pose.average_precision import FoundPeople, TruePeople, match_picture, matched_ap
 from astra_jax.pose.oks import assigned, box_oks_matrix, oks_matrix
 
 
@@ -35,12 +36,13 @@ def pose_values(truth: TruePeople, found: FoundPeople) -> dict[str, list[float]]
     }
 
 
-def precision_figure(pictures: Sequence[tuple[TruePeople, FoundPeople]], seed: int = 0) -> Figure:
-    """COCO's AP over OKS 0.5 to 0.95 of all pictures together, its interval by a bootstrap over pictures.
+def precision_figure(cases: Sequence[Sequence[tuple[TruePeople, FoundPeople]]], seed: int = 0) -> Figure:
+    """COCO's AP over OKS 0.5 to 0.95 of all pictures of all cases, its interval by a bootstrap over cases.
 
-    Raises `ValueError` where there is no picture.
+    Raises `ValueError` where there is no case.
     """
-    return set_figure(pictures, lambda drawn: keypoint_ap(drawn)["AP"], seed)
+    matches = [[match_picture(*pair) for pair in case] for case in cases]
+    return set_figure(matches, lambda drawn: matched_ap(itertools.chain.from_iterable(drawn)), seed)
 
 
 def silhouette_iou(mask: Bool[np.ndarray, "H W"], truth: Bool[np.ndarray, "H W"]) -> float:

@@ -11,11 +11,13 @@ from jaxtyping import UInt8
 
 from astra_jax.errors import UserError
 from astra_jax.evaluation.estimators import Estimator
-from astra_jax.evaluation.figures import Figure, mean_figure, set_figure
+from astra_jax.evaluation.figures import Figure, mean_figure
+from astra_jax.evaluation.pose_scores import pose_values, precision_figure
 from astra_jax.inputs.photos import load_photo
-from astra_jax.pose.average_precision import RANGES, FoundPeople, TruePeople, keypoint_ap
+from astra_jax.pose.average_precision import RANGES, TruePeople
 from astra_jax.pose.coco import read_keypoints
-from astra_jax.pose.oks import BOX_FILL, image_oks
+from astra_jax.pose.drawing import fit
+from astra_jax.pose.oks import BOX_FILL
 from astra_jax.pose.pictures import Picture, labelled
 
 LARGE = RANGES["l"][0]  # square pixels
@@ -39,6 +41,14 @@ def true_people(picture: Picture) -> TruePeople:
     boxes = picture.boxes.astype(np.float64)
     areas = np.maximum(BOX_FILL * boxes[:, 2:].prod(axis=1), 1.0)
     return TruePeople(picture.people, areas, boxes, picture.crowd)
+
+
+def moved(truth: TruePeople, source: tuple[int, int], canvas: tuple[int, int]) -> TruePeople:
+    """People of a picture of size `source` (height, width) letterboxed onto one of size `canvas` (`drawing.fit`)."""
+    scale = min(canvas[0] / source[0], canvas[1] / source[1])
+    corners = fit(truth.boxes[:, None, :3], source, canvas)[:, 0, :2]
+    boxes = np.concatenate([corners, truth.boxes[:, 2:] * scale], axis=1)
+    return TruePeople(fit(truth.people.astype(np.float64), source, canvas), truth.areas * scale**2, boxes, truth.crowd)
 
 
 def read_real_photos(folder: Path, annotations: Sequence[Path], most: int | None = None) -> list[RealPhoto]:
@@ -78,24 +88,18 @@ def photo_path(folder: Path, image: str) -> Path:
 def calibrate(estimator: Estimator, photos: Sequence[RealPhoto]) -> Mapping[str, Figure]:
     """What `estimator` reaches on photos whose boxes it is given.
 
-    The figures are named after the estimator: "OKS", the mean over people, somebody who was not found counting 0; "OKS,
-    large people", of those of at least 96^2 pixels, where there are some; "people found", the share; "AP".
+    oks: the mean over people, somebody who was not found counting 0. oks_large: of those of at least 96^2 pixels, where
+    there are some. people_found: their share. ap: COCO's, over OKS 0.5 to 0.95.
     """
     found = estimator([photo.picture for photo in photos], [photo.truth.boxes for photo in photos])
-    every, large, there = [], [], []
-    for photo, people in zip(photos, found, strict=True):
-        oks = image_oks(photo.truth.people, photo.truth.areas, people.people)
-        every.append(oks.tolist())
-        large.append(oks[photo.truth.areas >= LARGE].tolist())
-        there.append([1.0] * len(people.scores) + [0.0] * (len(oks) - len(people.scores)))
-    pairs = [(photo.truth, people) for photo, people in zip(photos, found, strict=True)]
-    figures = {"OKS": mean_figure(every)}
+    values = [pose_values(photo.truth, people) for photo, people in zip(photos, found, strict=True)]
+    large = [
+        [oks for oks, area in zip(value["oks"], photo.truth.areas, strict=True) if area >= LARGE]
+        for value, photo in zip(values, photos, strict=True)
+    ]
+    figures = {"oks": mean_figure([value["oks"] for value in values])}
     if any(large):
-        figures["OKS, large people"] = mean_figure(large)
-    figures |= {"people found": mean_figure(there), "AP": set_figure(pairs, average_precision)}
-    return {f"{estimator.name} on real photos: {name}": figure for name, figure in figures.items()}
-
-
-def average_precision(pairs: Sequence[tuple[TruePeople, FoundPeople]]) -> float:
-    """COCO's AP, the mean over OKS thresholds from 0.5 to 0.95; 0 where nobody counts."""
-    return max(keypoint_ap(pairs)["AP"], 0.0)
+        figures["oks_large"] = mean_figure(large)
+    figures["people_found"] = mean_figure([value["people_found"] for value in values])
+    figures["ap"] = precision_figure([[(photo.truth, people)] for photo, people in zip(photos, found, strict=True)])
+    return figures

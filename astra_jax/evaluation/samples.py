@@ -66,8 +66,15 @@ class Scores:
 class Benchmark(Protocol):
     """Data and protocol of one benchmark. `score` is a function of its arguments alone."""
 
-    name: str
-    headline: tuple[str, ...]  # the figures of the last printed line, in their order
+    @property
+    def name(self) -> str:
+        """The benchmark and its track."""
+        ...
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The figures of the last printed line, in their order."""
+        ...
 
     def cases(self) -> Sequence[Case]:
         """All cases, always in the same order."""

@@ -6,9 +6,9 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
-from astra_jax.evaluation.figures import Figure, mean_figure, set_figure
+from astra_jax.evaluation.figures import Figure, mean_figure
+from astra_jax.evaluation.pose_scores import precision_figure
 from astra_jax.evaluation.samples import Benchmark, Sample, Scores
-from astra_jax.pose.average_precision import keypoint_ap
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,5 +44,5 @@ def figures_of(scored: Sequence[Scored]) -> dict[str, Figure]:
             figures[name] = mean_figure(groups)
     pairs = [[scores.people for scores in some if scores.people is not None] for some in cases.values()]
     if pairs := [some for some in pairs if some]:
-        figures["ap"] = set_figure(pairs, lambda drawn: keypoint_ap(itertools.chain.from_iterable(drawn))["AP"])
+        figures["ap"] = precision_figure(pairs)
     return figures

@@ -23,6 +23,7 @@ from astra_jax.errors import UserError
 from astra_jax.inputs import pictures, transforms
 from astra_jax.inputs.buckets import Batches, InBatches, canvas_of
 from astra_jax.inputs.example import Example, Prepared
+from astra_jax.inputs.keypoint_examples import collate_keypoints, keypoint_arrays
 from astra_jax.inputs.published_tokenizer import open_tokenizer
 from astra_jax.inputs.sources import RandomAccess, Sized, open_source
 from astra_jax.inputs.tokenizer import TextTokenizer
@@ -43,7 +44,8 @@ def make_dataset(
 
     Of a process that holds several of `count` parts of every batch `index` are their numbers.
 
-    `train.objective` "autoencoder" gives pictures (`Batch.inputs` is None), anything else whole examples. Training
+    `train.objective` "autoencoder" gives pictures (`Batch.inputs` is None), "keypoints" `KeypointBatch`es, anything
+    else whole examples. Training
     shuffles anew every epoch, repeats for ever and drops conditions; otherwise the order is the source's (with buckets:
     bucket after bucket), once, whole batches only, nothing dropped. Of more people than `model.max_subjects` the first
     ones have references, all are in the pose. `source` and `tokenizer` default to those the config names.
@@ -68,6 +70,9 @@ def make_dataset(
     collate: Any
     if config.train.objective == "autoencoder":
         transform, collate = functools.partial(pictures.random_picture, config=config), _collate_pictures
+    elif config.train.objective == "keypoints":
+        transform = functools.partial(keypoint_arrays, config=config, training=training)
+        collate = collate_keypoints
     else:
         if tokenizer is None and not config.data.embeddings:
             tokenizer = open_tokenizer(config)
@@ -187,6 +192,11 @@ def _check(config: Config) -> None:
         if data.buckets:
             raise UserError("config.data.buckets are for train.objective 'astra': the autoencoder has data.crop")
         pictures.check_crop(config)
+    elif config.train.objective == "keypoints":
+        if data.latents or data.buckets:
+            raise UserError("config.data.latents and config.data.buckets are for train.objective 'astra'")
+        if config.keypoints.crops < 1:
+            raise UserError(f"config.keypoints.crops must be 1 or more, not {config.keypoints.crops}")
     else:
         transforms.check_canvases(config)
     if data.embeddings and not data.latents:

@@ -46,7 +46,7 @@ def open_source(config: Config) -> RandomAccess:
 
     Raises `UserError` for an unknown name and for data that is missing, damaged or made for another config.
     """
-    if config.data.latents and config.train.objective != "autoencoder":
+    if config.data.latents and config.train.objective == "astra":
         return LatentSource(pathlib.Path(config.data.latents), config)
     return open_pictures(config.data)
 

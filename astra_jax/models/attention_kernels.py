@@ -10,8 +10,6 @@ from typing import cast
 
 import jax
 import jax.numpy as jnp
-from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as splash_kernel
-from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as splash_mask
 from jaxtyping import Array, Bool, Float
 
 LANES = 128  # of a TPU: splash attention's blocks are multiples of it
@@ -33,6 +31,10 @@ def splash(
     Lengths are padded to whole blocks, and padding is a segment of its own, so that no query sees it. `interpret` runs
     the kernel's arithmetic on any platform, slowly.
     """
+    # Pallas is slow to import, and needed on TPUs alone.
+    from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as splash_kernel
+    from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as splash_mask
+
     queries, keys = q.shape[1], k.shape[1]
     q_block, k_block = _splash_block(queries), _splash_block(keys)
     exists = jnp.ones(k.shape[:2], bool) if mask is None else mask

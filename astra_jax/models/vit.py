@@ -29,11 +29,11 @@ class VisionTransformer(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, pictures: Float[Array, "B H W 3"]) -> Float[Array, "B T C"]:
+    def __call__(self, pictures: Float[Array, "B H W D"]) -> Float[Array, "B T C"]:
         """The tokens after the last norm: the class token, where `config.class_token`, then the patches row by row.
 
-        `pictures` are normalised as the weights want them, `config.image_size` pixels. Raises `UserError`
-        for another size and for a config whose patches do not tile its pictures.
+        `pictures` (or features in their place) are normalised as the weights want them, `config.image_size` pixels.
+        Raises `UserError` for another size and for a config whose patches do not tile its pictures.
         """
         config = self.config
         batch, height, width, _ = pictures.shape

@@ -10,10 +10,11 @@ from jax.sharding import Mesh
 
 from astra_jax.config import Config
 from astra_jax.models.astra import Batch, Inputs
+from astra_jax.models.keypoint_batch import MOST_PEOPLE, KeypointBatch
 from astra_jax.training.mesh import batch_sharding
 
 
-def abstract_batch(config: Config, mesh: Mesh) -> Batch:
+def abstract_batch(config: Config, mesh: Mesh) -> Batch | KeypointBatch:
     """The batch of one step of all processes together, as `jax.ShapeDtypeStruct`s placed on `mesh`.
 
     Pictures are uint8, or float16 latent moments where `data.latents` names a cache of them; with `data.embeddings`
@@ -34,6 +35,19 @@ def abstract_batch(config: Config, mesh: Mesh) -> Batch:
     if config.train.objective == "autoencoder":
         height, width = (data.crop, data.crop) if data.crop else (data.height, data.width)
         return Batch(target=array(np.uint8, height, width, 3), inputs=None)
+    if config.train.objective == "keypoints":
+        cuts, (joints, people) = config.keypoints.crops, (config.keypoints.joints, config.keypoints.people)
+        return KeypointBatch(
+            pictures=array(np.uint8, *people.vit.image_size, 3),
+            heads=array(np.float32, MOST_PEOPLE, 2),
+            boxes=array(np.float32, MOST_PEOPLE, 4),
+            present=array(np.bool_, MOST_PEOPLE),
+            cuts=array(np.uint8, cuts, *joints.vit.image_size, 3),
+            places=array(np.float32, cuts, joints.maps, 2),
+            labelled=array(np.bool_, cuts, joints.maps),
+            tolerances=array(np.float32, cuts, joints.maps),
+            somebody=array(np.bool_, cuts),
+        )
     slots, side, words = model.max_subjects, model.image_encoder.image_size, model.phrase_length
     text, pooled = array(np.int32, model.text_length), array(np.int32, model.clip_text.length)
     portraits, phrases = array(np.uint8, slots, side, side, 3), array(np.int32, slots, words)

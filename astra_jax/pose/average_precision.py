@@ -10,7 +10,7 @@ and one of such a size that found nobody. Precision is read at 101 recalls and a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -66,30 +66,43 @@ class _Match:
     positives: int  # people who count
 
 
+Matches = Mapping[str, _Match]  # of one picture, for every range of areas
+
+
+def match_picture(truth: TruePeople, found: FoundPeople) -> Matches:
+    """What of a picture counts for precision and recall; raises `ValueError` for areas that `oks_matrix` refuses."""
+    order = np.argsort(-found.scores, kind="stable")[:MAX_GUESSES]
+    guesses, scores = found.people[order], found.scores[order]
+    oks = oks_matrix(truth.people, truth.areas, guesses, truth.boxes).T
+    extent = np.ptp(guesses[..., :2].astype(np.float64), axis=1).prod(axis=-1)
+    uncounted = truth.crowd | ~(truth.people[..., 2] > 0).any(axis=1)
+    matches = {}
+    for name, (low, high) in RANGES.items():
+        ignore = uncounted | (truth.areas < low) | (truth.areas > high)
+        outside = (extent < low) | (extent > high)
+        matches[name] = _match(oks, scores, ignore, truth.crowd, outside)
+    return matches
+
+
 def keypoint_ap(pictures: Iterable[tuple[TruePeople, FoundPeople]]) -> dict[str, float]:
     """AP, AP50, AP75, APm, APl and AR, AR50, AR75, ARm, ARl, each 0..1, or -1 where no person counts (as in COCO).
 
     Equal scores keep the order of the pictures and of the guesses in them; cocoapi goes by rising picture id. Raises
-    `ValueError` for areas that `oks_matrix` refuses.
+    `ValueError` as `match_picture`.
     """
-    matches: dict[str, list[_Match]] = {name: [] for name in RANGES}
-    for truth, found in pictures:
-        order = np.argsort(-found.scores, kind="stable")[:MAX_GUESSES]
-        guesses, scores = found.people[order], found.scores[order]
-        oks = oks_matrix(truth.people, truth.areas, guesses, truth.boxes).T
-        extent = np.ptp(guesses[..., :2].astype(np.float64), axis=1).prod(axis=-1)
-        uncounted = truth.crowd | ~(truth.people[..., 2] > 0).any(axis=1)
-        for name, (low, high) in RANGES.items():
-            ignore = uncounted | (truth.areas < low) | (truth.areas > high)
-            outside = (extent < low) | (extent > high)
-            matches[name].append(_match(oks, scores, ignore, truth.crowd, outside))
-    precision, recall = zip(*(_curves(matches[name]) for name in RANGES), strict=True)
+    matches = [match_picture(*pair) for pair in pictures]
+    precision, recall = zip(*(_curves([match[name] for match in matches]) for name in RANGES), strict=True)
     figures = {}
     for letter, curves in (("P", precision), ("R", recall)):
         figures[f"A{letter}"] = _mean(curves[0])
         figures |= {f"A{letter}{percent}": _mean(curves[0][[i]]) for percent, i in ((50, 0), (75, 5))}
         figures |= {f"A{letter}{name}": _mean(curve) for name, curve in zip(RANGES, curves, strict=True) if name}
     return figures
+
+
+def matched_ap(matches: Iterable[Matches]) -> float:
+    """AP alone, of pictures that are matched already: for a bootstrap, which takes the same pictures many times."""
+    return _mean(_curves([match[""] for match in matches])[0])
 
 
 def _match(

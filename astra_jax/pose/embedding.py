@@ -7,21 +7,21 @@ against 0.38), and more of the five nearest shared a V-COCO verb with the query.
 
 from __future__ import annotations
 
+import functools
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
-from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.utils.extmath import randomized_svd
 
 from astra_jax.errors import UserError
 from astra_jax.pose.action_text import action_text
 from astra_jax.pose.files import read_arrays, read_json
 
+PIECE_LENGTHS = (3, 4, 5)  # letters
 MAX_PIECES = 20_000
 MAX_FIT = 100_000  # texts; more change the directions no further
 # Words of nearly every action text: they would make all of them alike.
@@ -85,10 +85,8 @@ class TfidfEmbedder:
         self.common, self.raw_share = common, raw_share
         self.pieces, self.idf, self.directions = pieces, idf, directions
         self.dim = len(pieces) if directions is None else len(directions)
-        # SciPy copies a transposed view for every product, which takes longer than the product of a few texts.
         self._projection = None if directions is None else np.ascontiguousarray(directions.T)
-        self._vectorizer = _vectorizer(common, vocabulary=pieces)
-        self._vectorizer.idf_ = idf
+        self._columns = {piece: column for column, piece in enumerate(pieces)}
 
     @classmethod
     def fit(cls, texts: Sequence[str], dim: int = 256, seed: int = 0, raw_share: float = 0.0) -> TfidfEmbedder:
@@ -96,8 +94,17 @@ class TfidfEmbedder:
 
         Texts beyond `MAX_FIT` are thinned out evenly. Raises `UserError` if no text has a word in it.
         """
+        # Imported where banks are built: it takes longer than all else that drawing a picture imports.
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.utils.extmath import randomized_svd
+
         chosen = np.linspace(0, len(texts) - 1, min(len(texts), MAX_FIT)).astype(int)
-        vectorizer = _vectorizer(COMMON, max_features=MAX_PIECES)
+        analyzer = functools.partial(text_pieces, common=COMMON)
+        vectorizer = TfidfVectorizer(
+            analyzer=analyzer,  # pyright: ignore[reportArgumentType] (scikit-learn documents callables)
+            sublinear_tf=True,
+            max_features=MAX_PIECES,
+        )
         try:
             counts = vectorizer.fit_transform([texts[i] for i in chosen])
         except ValueError as error:  # scikit-learn's "empty vocabulary"
@@ -114,10 +121,21 @@ class TfidfEmbedder:
         """Unit float32 rows; zeros for a text that shares nothing with the texts of the fit."""
         if not texts:
             return np.zeros((0, self.dim), np.float32)
-        weights = sparse.csr_matrix(self._vectorizer.transform(texts), dtype=np.float32)
-        rows = weights.toarray() if self._projection is None else weights @ self._projection
+        rows = np.stack([self._row(text) for text in texts])
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.where(norms > MIN_SHARE, rows / np.maximum(norms, MIN_SHARE), 0).astype(np.float32)
+
+    def _row(self, text: str) -> Float[np.ndarray, "D"]:
+        """A text's weights 1 + log(count) times idf, as a unit vector, projected."""
+        counts = Counter(self._columns[piece] for piece in text_pieces(text, self.common) if piece in self._columns)
+        columns = np.array(sorted(counts), np.int64)
+        weights = (1 + np.log([counts[column] for column in columns])) * self.idf[columns]
+        weights = (weights / (np.linalg.norm(weights) or 1.0)).astype(np.float32)
+        if self._projection is not None:
+            return (weights[:, None] * self._projection[columns]).sum(axis=0)
+        row = np.zeros(self.dim, np.float32)
+        row[columns] = weights
+        return row
 
     def save(self, folder: Path) -> None:
         """Writes tfidf.json and tfidf.npz."""
@@ -167,14 +185,22 @@ class TfidfEmbedder:
         return self.pieces, self.common, self.raw_share, self.idf.tobytes(), directions
 
 
-def _vectorizer(common: frozenset[str], **options) -> TfidfVectorizer:
-    def without_common(text: str) -> str:
-        return " ".join(word for word in text.lower().split() if word not in common)
+def text_pieces(text: str, common: frozenset[str] = COMMON) -> list[str]:
+    """The pieces of 3, 4 and 5 letters of each word but the `common` ones, in lower case.
 
-    # Pieces stay within words; sublinear counts because captions are short.
-    return TfidfVectorizer(
-        analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, preprocessor=without_common, **options
-    )
+    A space stands before and behind a word, so its beginning and its end are pieces of their own; a word that is
+    shorter than a piece is that piece, once.
+    """
+    pieces = []
+    for word in text.lower().split():
+        if word in common:
+            continue
+        word = f" {word} "
+        for length in PIECE_LENGTHS:
+            pieces += [word[i : i + length] for i in range(max(len(word) - length, 0) + 1)]
+            if len(word) <= length:
+                break
+    return pieces
 
 
 def _is_texts(value: Any) -> TypeGuard[list[str]]:

@@ -25,7 +25,7 @@ from astra_jax.models.clip import ClipTextEncoder
 from astra_jax.models.t5 import T5Encoder
 from astra_jax.pose.files import read_json
 from astra_jax.weights.text_encoders import TextConfig, load_text_encoder, read_text_config
-from astra_jax.weights.tokenizer_folder import load_tokenizer, plain, read_tokenizer
+from astra_jax.weights.tokenizer_folder import encoder_tokenizer
 
 MAX_TOKENS = 77  # of a text; captions have a quarter of it
 BATCH = 64
@@ -68,7 +68,7 @@ class EncoderEmbedder:
         encoder, kind = _encoder(config)
         tokens = jnp.zeros((1, 1), jnp.int32)
         abstract = jax.eval_shape(encoder.init, jax.random.key(0), tokens)["params"]
-        tokenizer = _tokenizer(folder, kind)
+        tokenizer = encoder_tokenizer(folder, kind)
         most = max(tokenizer.get_vocab().values(), default=0) + 1
         if most > config.vocab_size:
             raise UserError(f"{folder}: its tokenizer has {most} tokens, its encoder {config.vocab_size}: they differ")
@@ -127,24 +127,3 @@ def _pool(config: TextConfig) -> Pool:
 
         return last
     return lambda params, tokens, mask: mean_pool(encoder.apply({"params": params}, tokens, mask), mask)
-
-
-# Kind -> the folder beside the encoder's that a FLUX.1 folder keeps the tokenizer in, and the files of an older form
-# of it that transformers reads.
-_BESIDE = {"bert": "", "clip": "tokenizer", "t5": "tokenizer_2"}
-_OLDER = {"bert": ("vocab.txt",), "clip": ("vocab.json", "merges.txt")}
-
-
-def _tokenizer(folder: Path, kind: str) -> Tokenizer:
-    places = [folder, *([folder.resolve().parent / _BESIDE[kind]] if _BESIDE[kind] else [])]
-    for place in places:
-        if (place / "tokenizer.json").is_file():
-            return read_tokenizer(place / "tokenizer.json")
-    older = _OLDER.get(kind, ())
-    place = next((place for place in places if older and all((place / name).is_file() for name in older)), None)
-    if place is None:
-        raise UserError(f"{folder} has no tokenizer.json: copy the tokenizer of its encoder there")
-    # Imported here because it takes seconds, which only those pay who have such a folder.
-    from transformers import BertTokenizer, CLIPTokenizer
-
-    return plain(load_tokenizer({"bert": BertTokenizer, "clip": CLIPTokenizer}[kind], place, (older,)))

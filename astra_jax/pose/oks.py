@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from astra_jax.pose.skeleton import BODY_POINTS, boxes
 
@@ -85,6 +84,8 @@ def _onto(person: Float[np.ndarray, "17 3"], guesses: Float[np.ndarray, "Q 17 3"
 
 def assign(scores: Float[np.ndarray, "P Q"]) -> Int[np.ndarray, "P"]:
     """The column that the one-to-one assignment of the largest sum gives each row (Hungarian method); -1: none."""
+    from scipy.optimize import linear_sum_assignment  # slow to import, and drawing pictures assigns nobody
+
     columns = np.full(len(scores), -1)
     rows, chosen = linear_sum_assignment(-scores)
     columns[rows] = chosen

@@ -209,6 +209,10 @@ def check_axes(config: Config, mesh: Mesh) -> None:
                 " use mesh.data or mesh.fsdp"
             )
         return
+    if config.train.objective == "keypoints":
+        if context * tensor > 1:
+            raise UserError("mesh.context and mesh.tensor must be 1 for keypoints, small networks: use mesh.data")
+        return
     heads = config.model.transformer.heads
     if heads % (context * tensor):
         nearest = min((n for n in range(1, heads + 1) if heads % n == 0), key=lambda n: abs(n - context * tensor))

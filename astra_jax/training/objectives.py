@@ -6,9 +6,10 @@ from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.training.astra_objective import AstraObjective
 from astra_jax.training.autoencoder_objective import AutoencoderObjective
+from astra_jax.training.keypoint_objective import KeypointObjective
 from astra_jax.training.objective import Objective
 
-OBJECTIVES = {"astra": AstraObjective, "autoencoder": AutoencoderObjective}
+OBJECTIVES = {"astra": AstraObjective, "autoencoder": AutoencoderObjective, "keypoints": KeypointObjective}
 
 
 def make_objective(config: Config) -> Objective:

@@ -63,6 +63,19 @@ def image_encoder(part: str) -> Rules:
     return (*_clip(part), (rf"(^|/){part}/patches/kernel$", OUTPUTS))
 
 
+# Deconvolutions and maps read all channels of the tokens; their few outputs are not worth splitting over tensor.
+KEYPOINTS: Rules = tuple(
+    rule
+    for part in ("joints", "people")
+    for rule in (
+        *_clip(f"{part}/vit"),
+        (rf"(^|/){part}/vit/patches/kernel$", OUTPUTS),
+        (rf"(^|/){part}/(?!vit/)([^/]+/)+kernel$", fsdp()),
+        (rf"(^|/){part}/(?!vit/)([^/]+/)+(bias|scale)$", WHOLE),
+    )
+)
+
+
 # The two matrices of a low-rank product, stacked by layer or not: the one on the side that its map splits is split too.
 _SPLIT_INPUTS = r"([^/]+_proj|[^/]+_mlp_out|linear2|final_linear|out_layer)"
 _SPLIT_OUTPUTS = r"([^/]+_qkv|[^/]+_mlp_in|linear1|[^/]+_mod|modulation|(img|txt)_in|in_layer)"

@@ -6,25 +6,17 @@ one file or in shards.
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import pathlib
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from astra_jax.config import ClipConfig, ClipTextConfig, ClipVisionConfig, VitConfig
 from astra_jax.errors import UserError
-from astra_jax.models.clip import ClipFeatures
-from astra_jax.models.vit import VisionTransformer
 from astra_jax.params import Params
 from astra_jax.weights.encoder_settings import read_eps, read_settings, read_sizes, require
 from astra_jax.weights.encoders import clip_naming, clip_unread
 from astra_jax.weights.importing import load_published
-from astra_jax.weights.pretrained import fingerprint_files
-from astra_jax.weights.sources import find_source
-from astra_jax.weights.tensors import Tensors
+from astra_jax.weights.sources import PathLike
+from astra_jax.weights.tensors import open_tensors
 from astra_jax.weights.vit import resample_positions, vit_naming, vit_prefix, vit_unread
 
 # Where the weights that others' figures are made with are published.
@@ -42,22 +34,11 @@ _BASE = {"width": 768, "layers": 12, "heads": 12, "mlp_dim": 3072, "image_size":
 _TEXT_BASE = {"width": 512, "layers": 12, "heads": 8, "mlp_dim": 2048, "vocab_size": 49_408, "length": 77}
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Loaded:
-    """A network's sizes, its parameters as float32 numpy arrays, and a hash that tells its files apart."""
+def read_vit_config(folder: PathLike, name: str) -> VitConfig:
+    """The sizes of "DINO" or "DINOv2" in `folder`, with pictures of the size that its positions are learnt for.
 
-    config: Any  # VitConfig or ClipConfig
-    params: Params
-    fingerprint: str
-
-
-def load_vit(folder: str | os.PathLike[str], name: str, image_size: int = 224) -> Loaded:
-    """The vision transformer of `name`, "DINO" or "DINOv2", for pictures of `image_size` pixels.
-
-    Learnt positions of another number of patches are resampled (`resample_positions`). Raises `UserError`, naming the
-    official source, for a folder without the network; as `find_source` and `load_published` do for pickles, damaged
-    files and weights of other sizes; for a network that computes otherwise than ours; and for an `image_size` of no
-    whole patches.
+    Raises `UserError`, naming the official source, for a folder without the network, for a damaged config.json and for
+    a network that computes otherwise than ours.
     """
     second = name == "DINOv2"
     path, tree = _settings(folder, name, "dinov2" if second else "vit")
@@ -69,30 +50,32 @@ def load_vit(folder: str | os.PathLike[str], name: str, image_size: int = 224) -
     sizes: dict[str, Any] = read_sizes(path, tree, {**_SIZES, **_PICTURE, **fields}, {**_BASE, **defaults})
     if second:
         sizes["mlp_dim"] *= sizes["width"]
-    side, patch = sizes.pop("image_size"), sizes["patch"]
-    if side < patch or image_size % patch:
-        raise UserError(f"{path} has patches of {patch} pixels, which tile no pictures of {side} or {image_size}")
+    side, patch = sizes["image_size"], sizes["patch"]
+    if side < patch:
+        raise UserError(f"{path} has patches of {patch} pixels in pictures of {side}: copy or download it again")
+    side -= side % patch  # what fills no patch is not read
     eps = read_eps(path, tree, 1e-6 if second else 1e-12)
-    # As published: what fills no patch is not read.
-    sizes |= {"image_size": (side - side % patch, side - side % patch), "eps": eps, "layer_scale": second}
-    config = VitConfig(**sizes)
-    picture = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
-    abstract = jax.eval_shape(VisionTransformer(config).init, jax.random.key(0), picture)["params"]
-    source = find_source(path.parent)
-    with Tensors(source) as tensors:
+    return VitConfig(**{**sizes, "image_size": (side, side), "eps": eps, "layer_scale": second})
+
+
+def load_vit(folder: PathLike, config: VitConfig, abstract: Params, image_size: int) -> Params:
+    """The parameters of `VisionTransformer` as float32, for square pictures of `image_size` pixels.
+
+    `config` is what `read_vit_config` gives, and `abstract` has the shapes of its tree. Learnt positions of another
+    number of patches are resampled (`resample_positions`). Raises `UserError` for pickles, damaged files and weights
+    of other sizes, as `find_source` and `load_published` do, and for an `image_size` of no whole patches.
+    """
+    if image_size % config.patch:
+        raise UserError(f"{folder} has patches of {config.patch} pixels, which tile no pictures of {image_size}")
+    with open_tensors(pathlib.Path(folder).expanduser()) as tensors:
         prefix = vit_prefix(tensors.entries)
         params = load_published(tensors, vit_naming(config, prefix), abstract, unread=vit_unread(prefix))
-    params["positions"] = resample_positions(params["positions"], image_size // patch)
-    return Loaded(
-        dataclasses.replace(config, image_size=(image_size, image_size)), params, fingerprint_files(source.files)
-    )
+    params["positions"] = resample_positions(params["positions"], image_size // config.patch)
+    return params
 
 
-def load_clip(folder: str | os.PathLike[str]) -> Loaded:
-    """CLIP whole, both encoders and both projections.
-
-    Raises `UserError` as `load_vit` does.
-    """
+def read_clip_config(folder: PathLike) -> ClipConfig:
+    """The sizes of both halves of the CLIP in `folder`; raises `UserError` as `read_vit_config` does."""
     path, tree = _settings(folder, "CLIP", "clip")
     text, vision = tree.get("text_config", {}), tree.get("vision_config", {})
     if not isinstance(text, dict) or not isinstance(vision, dict):
@@ -100,21 +83,23 @@ def load_clip(folder: str | os.PathLike[str]) -> Loaded:
     for half in (text, vision):
         require(path, half, {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5})
     require(path, vision, {"num_channels": 3})
-    config = ClipConfig(
+    return ClipConfig(
         ClipTextConfig(**read_sizes(path, text, _TEXT, _TEXT_BASE)),
         ClipVisionConfig(**read_sizes(path, vision, {**_SIZES, **_MLP, **_PICTURE}, {**_BASE, "patch": 32})),
         read_sizes(path, tree, {"dim": "projection_dim"}, {"dim": 512})["dim"],
     )
-    side = config.vision.image_size
-    examples = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32), jax.ShapeDtypeStruct((1, 1), jnp.int32)
-    abstract = jax.eval_shape(ClipFeatures(config).init, jax.random.key(0), *examples)["params"]
-    source = find_source(path.parent)
-    with Tensors(source) as tensors:
-        params = load_published(tensors, clip_naming(config), abstract, unread=clip_unread())
-    return Loaded(config, params, fingerprint_files(source.files))
 
 
-def _settings(folder: str | os.PathLike[str], name: str, kind: str) -> tuple[pathlib.Path, dict[str, Any]]:
+def load_clip(folder: PathLike, config: ClipConfig, abstract: Params) -> Params:
+    """The parameters of `ClipFeatures` as float32; `abstract` has the shapes of its tree.
+
+    Raises `UserError` for pickles, damaged files and weights of other sizes.
+    """
+    with open_tensors(pathlib.Path(folder).expanduser()) as tensors:
+        return load_published(tensors, clip_naming(config), abstract, unread=clip_unread())
+
+
+def _settings(folder: PathLike, name: str, kind: str) -> tuple[pathlib.Path, dict[str, Any]]:
     path = pathlib.Path(folder).expanduser() / "config.json"
     wanted = f"give the folder of {OFFICIAL[name]} with config.json and model.safetensors"
     tree = read_settings(path, f"is no folder of {name} ({{error}}): {wanted}")

@@ -16,6 +16,10 @@ _FILES = (
     "added_tokens.json", "config.json", "merges.txt", "special_tokens_map.json", "tokenizer.json",
     "tokenizer_config.json", "vocab.json", "vocab.txt",
 )  # fmt: skip
+# Kind of text encoder -> the folder beside the encoder's that a FLUX.1 folder keeps the tokenizer in, and the files of
+# an older form of it that transformers reads.
+_BESIDE = {"bert": "", "clip": "tokenizer", "t5": "tokenizer_2"}
+_OLDER = {"bert": ("vocab.txt",), "clip": ("vocab.json", "merges.txt")}
 
 
 def load_tokenizer(kind: Any, folder: pathlib.Path, choices: tuple[tuple[str, ...], ...]) -> Any:
@@ -42,6 +46,26 @@ def load_tokenizer(kind: Any, folder: pathlib.Path, choices: tuple[tuple[str, ..
         ):
             raise
         raise UserError(f"{folder} is no {kind.__name__} ({_line(error)}): copy the published folder again") from error
+
+
+def encoder_tokenizer(folder: pathlib.Path, kind: str) -> Tokenizer:
+    """The tokenizer in the folder of a "bert", "clip" or "t5", or beside it as in FLUX.1's folders, without cutting
+    and padding.
+
+    Raises `UserError` where there is none, and for files that are too large or damaged.
+    """
+    places = [folder, *([folder.resolve().parent / _BESIDE[kind]] if _BESIDE[kind] else [])]
+    for place in places:
+        if (place / "tokenizer.json").is_file():
+            return read_tokenizer(place / "tokenizer.json")
+    older = _OLDER.get(kind, ())
+    place = next((place for place in places if older and all((place / name).is_file() for name in older)), None)
+    if place is None:
+        raise UserError(f"{folder} has no tokenizer.json: copy the tokenizer of its encoder there")
+    # Imported here because it takes seconds, which only those pay who have such a folder.
+    from transformers import BertTokenizer, CLIPTokenizer
+
+    return plain(load_tokenizer({"bert": BertTokenizer, "clip": CLIPTokenizer}[kind], place, (older,)))
 
 
 def read_tokenizer(path: pathlib.Path) -> Tokenizer:

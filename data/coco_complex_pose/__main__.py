@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent
 
 
 def run(argv: Sequence[str] | None = None) -> None:
-    """Writes the two files; raises `UserError` for annotations that are none and for a folder that cannot be written."""
+    """Writes the two files; raises `UserError` for annotations that are none and a folder that cannot be written."""
     parser = argparse.ArgumentParser(
         prog="python -m data.coco_complex_pose", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -17,6 +17,7 @@ from astra_jax.pose.oks import BOX_FILL
 from astra_jax.pose.people_words import count_people
 from astra_jax.pose.pictures import Picture, labelled
 from astra_jax.pose.skeleton import JOINTS
+from astra_jax.pose.word_lists import BREAKS
 
 MAX_PEOPLE = 3
 MIN_JOINTS = 10
@@ -34,9 +35,7 @@ class Choice:
     complexity: float
 
 
-def select(
-    pictures: Iterable[Picture], captions: Mapping[int, tuple[str, str]], cases: int = CASES
-) -> list[Choice]:
+def select(pictures: Iterable[Picture], captions: Mapping[int, tuple[str, str]], cases: int = CASES) -> list[Choice]:
     """The `cases` pictures of the most complex poses (`pose.complexity`), equal ones by id.
 
     A picture fits if it shows 1 to 3 people, each with at least 10 labelled joints, both shoulders and both hips among
@@ -68,7 +67,7 @@ def best_caption(captions: Sequence[tuple[int, str]], people: int) -> int | None
         if count_people(text) != people:
             continue
         alone = sum(mention.count == 1 for mention in mentions(tokenise(text)))
-        action = set(action_text(text).split()) - {"person", "people"}
+        action = set(action_text(text).split()) - BREAKS - {"person", "people"}
         ranked.append((not action, -min(alone, people), number))
     return min(ranked)[-1] if ranked else None
 

@@ -36,8 +36,15 @@ CACHED = {"condition_attention": "cached"}
 DATA = c.DataConfig(height=8, width=12, reference_size=4)
 
 
+VIT = c.VitConfig(image_size=(8, 12), patch=4, width=8, layers=2, heads=2, mlp_dim=20, class_token=False)
+KEYPOINTS = c.KeypointsConfig(
+    joints=c.VitPoseConfig(VIT, channels=(6, 4)), people=c.VitPoseConfig(VIT, "simple", scale_factor=2, maps=5)
+)
+
+
 def config(trainable, objective="astra", model=None, data=None):
     return c.Config(
+        keypoints=KEYPOINTS,
         model=dataclasses.replace(MODEL, **model or {}),
         data=dataclasses.replace(DATA, **data or {}),
         train=c.TrainConfig(trainable=trainable, batch_size=2, objective=objective),
@@ -81,12 +88,15 @@ def traced_flops(jaxpr, times=1):
         ),
         config("^(lora|dsm)/", data={"latents": "cache", "embeddings": True}),
         config("^autoencoder/", "autoencoder", data={"crop": 4}),
+        config(".*", "keypoints"),
+        config("^people/", "keypoints"),
         config(".*", model={**CACHED, "condition_scope": "image"}),
         config("^single_blocks|lora/single_blocks/linear2|txt_proj", model={**CACHED, "condition_scope": "image"}),
         config("^autoencoder/encoder", model=CACHED),
     ],
     ids=[
         *("lora", "transformer", "all", "single", "cached_siglip", "embeddings", "autoencoder"),
+        *("keypoints", "people"),
         *(f"conditions_cached_{name}" for name in ("all", "single", "latents")),
     ],
 )

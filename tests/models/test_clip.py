@@ -7,9 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from astra_jax.config import ClipTextConfig, ClipVisionConfig
+from astra_jax.config import ClipConfig, ClipTextConfig, ClipVisionConfig
 from astra_jax.errors import UserError
-from astra_jax.models.clip import ClipTextEncoder, ClipVisionEncoder, causal_bias, clip_normalise, quick_gelu
+from astra_jax.models.clip import (
+    ClipFeatures,
+    ClipTextEncoder,
+    ClipVisionEncoder,
+    causal_bias,
+    clip_normalise,
+    quick_gelu,
+)
 
 TEXT = ClipTextConfig(vocab_size=10, width=8, layers=2, heads=2, mlp_dim=12, length=9)
 VISION = ClipVisionConfig(image_size=6, patch=2, width=8, layers=3, heads=2, mlp_dim=12)
@@ -20,7 +27,7 @@ def run(model, params, x):
     return model.apply(params, x)
 
 
-def random_params(model, example):
+def random_params(model, *examples):
     """Parameters of the right shapes, none of them at a trivial value (scales near one, the rest near zero)."""
     rng = np.random.default_rng(0)
 
@@ -28,7 +35,7 @@ def random_params(model, example):
         around = 1.0 if path[-1].key == "scale" else 0.0
         return jnp.asarray(around + 0.4 * rng.standard_normal(leaf.shape), jnp.float32)
 
-    return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(model.init, jax.random.key(0), example))
+    return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(model.init, jax.random.key(0), *examples))
 
 
 @functools.cache
@@ -102,21 +109,38 @@ def test_causal_bias():
     assert np.all(np.isfinite(bias))
 
 
+def vision_by_hand(p, picture):
+    """One picture's tokens behind all blocks that `p` has, in float64."""
+    rows = [p["class_token"]]
+    for r in range(0, 6, 2):
+        for c in range(0, 6, 2):
+            rows.append(np.tensordot(picture[r : r + 2, c : c + 2], p["patches"]["kernel"], 3))
+    return blocks(norm(np.stack(rows) + p["positions"], p["norm_in"]), p["layers"], VISION.heads, causal=False)
+
+
 def test_vision_equals_numpy():
     model, params = vision()
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["params"])
     pictures = np.random.default_rng(1).standard_normal((2, 6, 6, 3))
-    expected = []
-    for picture in pictures:
-        rows = [p["class_token"]]
-        for r in range(0, 6, 2):
-            for c in range(0, 6, 2):
-                rows.append(np.tensordot(picture[r : r + 2, c : c + 2], p["patches"]["kernel"], 3))
-        x = norm(np.stack(rows) + p["positions"], p["norm_in"])
-        expected.append(blocks(x, p["layers"], VISION.heads, causal=False))
+    expected = [vision_by_hand(p, picture) for picture in pictures]
     out = run(model, params, jnp.asarray(pictures, jnp.float32))
     assert out.shape == (2, 10, 8)
     np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-5 * np.abs(np.stack(expected)).max())
+
+
+def test_the_common_space_equals_numpy():
+    model = ClipFeatures(ClipConfig(TEXT, VISION, 5))
+    params = random_params(model, jnp.zeros((1, 6, 6, 3)), jnp.zeros((1, 4), jnp.int32))
+    p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["params"])
+    assert p["vision"]["layers"]["q"]["kernel"].shape[0] == VISION.layers  # the last block, too
+    picture, tokens = np.random.default_rng(1).standard_normal((6, 6, 3)), np.array([8, 3, 1, 9])
+    image = norm(vision_by_hand(p["vision"], picture)[0], p["norm_out"]) @ p["vision_projection"]["kernel"]
+    x = p["text"]["embedding"]["embedding"][tokens] + p["text"]["positions"][:4]
+    x = norm(blocks(x, p["text"]["layers"], TEXT.heads, causal=True), p["text"]["norm_out"])[3]
+    said = x @ p["text_projection"]["kernel"]
+    images, texts = jax.jit(model.apply)(params, jnp.asarray(picture[None], jnp.float32), jnp.asarray(tokens[None]))
+    np.testing.assert_allclose(images[0], image, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(texts[0], said, rtol=1e-4, atol=1e-5)
 
 
 def test_vision_reads_places():

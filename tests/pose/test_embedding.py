@@ -1,12 +1,15 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from astra_jax.errors import UserError
-from astra_jax.pose.embedding import TextEmbedder, TfidfEmbedder
+from astra_jax.pose.embedding import COMMON, TextEmbedder, TfidfEmbedder
 
 TEXTS = ["person waving hello", "person jumping high", "people hugging each other", "person sitting on bench",
          "people running race", "person riding bike on beach", "person holding umbrella"]  # fmt: skip
@@ -98,3 +101,19 @@ def test_damaged_files(embedder, tmp_path):
     np.savez(tmp_path / "tfidf.npz", idf=embedder.idf, directions=np.zeros((3, 2), np.float32))
     with pytest.raises(UserError, match="do not fit"):
         TfidfEmbedder.load(tmp_path)
+
+
+def test_pieces_and_weights_are_scikit_learns():
+    texts = ["a man riding a bike", "Ünïcode 日本 ab  x", "the the", "", "ab cd abab", "two people hugging hug"]
+    embedder = TfidfEmbedder.fit([*texts, *TEXTS], dim=10_000)
+    theirs = TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, vocabulary=embedder.pieces,
+        preprocessor=lambda text: " ".join(word for word in text.lower().split() if word not in COMMON),
+    )  # fmt: skip
+    theirs.idf_ = embedder.idf
+    np.testing.assert_allclose(embedder(texts), theirs.transform(texts).toarray(), atol=1e-7)
+
+
+def test_what_draws_pictures_imports_no_scikit_learn():
+    program = "import sys, astra_jax.pipeline; assert not {'sklearn', 'scipy'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", program], check=True)

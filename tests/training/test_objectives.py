@@ -211,7 +211,7 @@ def test_objectives_refuse_the_other_ones_data():
     with pytest.raises(UserError, match="this data has pictures alone"):
         AstraObjective(CONFIG).loss({}, Batch(target=jnp.zeros((1, 4, 4, 8)), inputs=None), jax.random.key(0))
     assert isinstance(make_objective(CONFIG), AstraObjective)
-    with pytest.raises(UserError, match="train.objective must be astra or autoencoder, not 'gan'"):
+    with pytest.raises(UserError, match="train.objective must be astra or autoencoder or keypoints, not 'gan'"):
         make_objective(dataclasses.replace(CONFIG, train=c.TrainConfig(objective="gan")))
 
 

@@ -1,22 +1,40 @@
+import dataclasses
 import re
 
 import jax
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from astra_jax.config import Config, DsmConfig, LoraConfig, MeshConfig, ModelConfig
+from astra_jax.config import (
+    VITPOSE_B,
+    Config,
+    DsmConfig,
+    KeypointsConfig,
+    LoraConfig,
+    MeshConfig,
+    ModelConfig,
+    VitPoseConfig,
+)
 from astra_jax.params import flatten
 from astra_jax.training.astra_objective import AstraObjective
 from astra_jax.training.autoencoder_objective import AutoencoderObjective
+from astra_jax.training.keypoint_objective import KeypointObjective
 from astra_jax.training.mesh import make_mesh, shardings
 from astra_jax.training.optimizer import make_optimizer
 from astra_jax.training.state import abstract_state
 
+STEM = Config(
+    keypoints=KeypointsConfig(joints=VitPoseConfig(dataclasses.replace(VITPOSE_B, patch_padding=0), stem=(64, 128)))
+)
 SIGLIP = Config(model=ModelConfig(dsm=DsmConfig(encoder="siglip"), lora=LoraConfig(rank=512)))
 
 
 @pytest.mark.parametrize(
-    "objective", [AstraObjective(Config()), AstraObjective(SIGLIP), AutoencoderObjective(Config())]
+    "objective",
+    [
+        *(AstraObjective(Config()), AstraObjective(SIGLIP), AutoencoderObjective(Config())),
+        *(KeypointObjective(Config()), KeypointObjective(STEM)),
+    ],
 )
 def test_tables_cover_the_full_model_and_nothing_else(objective):
     tree = jax.eval_shape(objective.init, jax.random.key(0))

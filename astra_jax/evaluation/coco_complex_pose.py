@@ -1,0 +1,220 @@
+"""COCO-ComplexPose: people in the most complex poses of COCO val2017, asked for by a caption and a skeleton.
+
+ASTRA (arXiv 2604.13938) measures OKS on complex poses of COCO and gives no protocol; this one is our decision. It has
+three tracks, by what is given: "oracle", the annotated skeleton (adherence); "rag", the one retrieved by the prompt
+(the method from end to end); "none", no skeleton (models without one).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from astra_jax.evaluation.coco_scenes import Scene
+from astra_jax.evaluation.coco_tracks import Skeletons, Track, around
+from astra_jax.evaluation.estimators import Estimator
+from astra_jax.evaluation.features import ImageFeatures, TextFeatures
+from astra_jax.evaluation.figure_names import figure_name
+from astra_jax.evaluation.figures import Figure
+from astra_jax.evaluation.picture_files import LazySamples
+from astra_jax.evaluation.portraits import Portraits, likeness
+from astra_jax.evaluation.pose_scores import pose_values
+from astra_jax.evaluation.real_people import RealPhoto, calibrate, photo_path
+from astra_jax.evaluation.samples import Case, Sample, Scores
+from astra_jax.evaluation.similarity import text_similarity
+from astra_jax.inputs.photos import letterbox, load_photo
+from astra_jax.inputs.requests import Request, SubjectRequest
+from astra_jax.pose.average_precision import FoundPeople, TruePeople
+from astra_jax.pose.database import PoseBank
+from astra_jax.pose.drawing import draw, fit
+
+SMALL = 192  # pixels: the longer side of what a report shows beside a picture
+
+
+class CocoComplexPose:
+    """A `Benchmark`. Its figures:
+
+    oks_abs: against the people of the photo, in their places; oks_cond: against the skeleton that was given; oks_box:
+    against the people of the photo, by the shapes of the poses alone (`pose_scores`). They are means over people, and
+    somebody who was not found counts 0. With `_of_two` they are of the pictures with exactly two people.
+    people_found, person_count_error: among those who were asked for.
+    Average precision is against the skeleton that was given, against the photo's people where none was.
+    X_people, X_image: for each network X, likeness to the portraits (`portraits.likeness`). clip_t: the cosine of the
+    whole picture and its prompt.
+    """
+
+    def __init__(
+        self,
+        scenes: Sequence[Scene],
+        estimator: Estimator,
+        track: Track = "oracle",
+        bank: PoseBank | None = None,
+        canvas: tuple[int, int] = (512, 512),
+        images: int = 1,
+        seed: int = 0,
+        portraits: Portraits | None = None,
+        photos: Path | None = None,
+        networks: Sequence[ImageFeatures] = (),
+        clip: tuple[ImageFeatures, TextFeatures] | None = None,
+        real: Sequence[RealPhoto] = (),
+    ):
+        """Puts the protocol together.
+
+        Args:
+          scenes: from `coco_scenes.read_scenes`.
+          estimator: finds the people of a picture, in the boxes where they ought to be.
+          bank: what the rag track retrieves from.
+          canvas: (height, width) in pixels; photos and people are letterboxed onto it.
+          images: pictures a case.
+          seed: of the pictures, and of which portraits a case has.
+          portraits: a pool of faces; without it there are no references and no figures of identity.
+          photos: the folder of val2017's photos, which are the ceiling, as far as they are there.
+          networks: that compare people with their portraits, without CLIP.
+          clip: compares people with their portraits, and pictures with their prompts.
+          real: photos to calibrate the estimator on.
+
+        Raises `UserError` for a bank that holds pictures of the benchmark, and `ValueError` for the rag track without a
+        bank.
+        """
+        self.name = f"coco_complex_pose_{track}"
+        cond = () if track == "none" else ("oks_cond_of_two", "oks_cond")
+        self.headline = ("oks_abs_of_two", "oks_abs", *cond, "oks_box", "person_count_error")
+        self._skeletons = Skeletons(scenes, canvas, track, bank)
+        self._estimator, self._images, self._seed = estimator, images, seed
+        self._portraits, self._photos, self._real = portraits, photos, real
+        self._networks, self._clip = [*networks, *(clip[:1] if clip else ())], clip
+
+    def cases(self) -> list[Case]:
+        """One case a scene, named after the photo; the most complex comes first."""
+        return list(self._cases)
+
+    @functools.cached_property
+    def _cases(self) -> tuple[Case, ...]:
+        return tuple(Case(scene.image, self._request(scene)) for scene in self._skeletons.scenes.values())
+
+    def _request(self, scene: Scene) -> Request:
+        faces = self._portraits.draw(len(scene.phrases), (self._seed, int(scene.image))) if self._portraits else []
+        return Request(
+            prompt=scene.prompt,
+            subjects=tuple(SubjectRequest(*pair) for pair in zip(scene.phrases, faces, strict=False)),
+            pose=self._skeletons.pose(scene.image),
+            people=len(scene.people),
+            seed=self._seed,
+            num_images=self._images,
+            name=f"COCO picture {scene.image}",
+            height=self._skeletons.canvas[0],
+            width=self._skeletons.canvas[1],
+        )
+
+    def given(self, case: Case) -> TruePeople | None:
+        """The people whose skeleton a case gives, in pixels of the canvas; None where it gives none."""
+        return self._skeletons.given(case.id)
+
+    def score(self, samples: Sequence[Sample]) -> list[Scores]:
+        """The scores of each picture in its own pixels, whatever its size: the canvas is letterboxed onto it."""
+        pictures = [sample.picture for sample in samples]
+        given = [self._skeletons.given(sample.case.id, sample.picture.shape[:2]) for sample in samples]
+        asked = [people.boxes for people in given if people is not None]
+        found = self._estimator(pictures, asked or None)
+        similar = self._similarities(samples, asked or [around(people.people) for people in found])
+        scores = []
+        for sample, skeleton, people, more in zip(samples, given, found, similar, strict=True):
+            truth = self._skeletons.true(sample.case.id, sample.picture.shape[:2])
+            pair = truth if skeleton is None else skeleton, people
+            values = _pose_figures(truth, skeleton, people) | more
+            scores.append(Scores(values, pair, self._beside(sample, pair, skeleton is not None)))
+        return scores
+
+    def _similarities(
+        self, samples: Sequence[Sample], boxes: Sequence[Float[np.ndarray, "_ 4"]]
+    ) -> list[dict[str, list[float]]]:
+        pictures, requests = [sample.picture for sample in samples], [sample.case.request for sample in samples]
+        values: list[dict[str, list[float]]] = [{} for _ in samples]
+        for network in self._networks if self._portraits else ():
+            faces = [[subject.image for subject in request.subjects] for request in requests]
+            for mine, more in zip(values, likeness(network, pictures, boxes, faces), strict=True):
+                mine |= {f"{figure_name(network)}_{part}": row for part, row in more.items()}
+        if self._clip and samples:
+            seen, read = self._clip
+            matches = text_similarity(seen(pictures), read([request.prompt for request in requests]))
+            for mine, match in zip(values, matches, strict=True):
+                mine["clip_t"] = [float(match)]
+        return values
+
+    def _beside(
+        self, sample: Sample, pair: tuple[TruePeople, FoundPeople], given: bool
+    ) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
+        size = sample.picture.shape[:2]
+        small = max(1, round(size[0] * SMALL / max(size))), max(1, round(size[1] * SMALL / max(size)))
+        asked, found = (fit(people.people, size, small) for people in pair)
+        found = np.concatenate([found[..., :2], np.full_like(found[..., 2:], 2)], axis=-1)
+        shown = {"given" if given else "people of the photo": draw(asked, small), "found": draw(found, small)}
+        for number, subject in enumerate(sample.case.request.subjects, 1):
+            shown[f"{number}: {subject.phrase}"] = letterbox(load_photo(subject.image), (SMALL, SMALL))
+        return shown
+
+    def controls(self, cases: Sequence[Case]) -> Mapping[str, Sequence[Sample]]:
+        """The photos themselves, and as the floor that of the next case; none where the photos show other poses than
+        were asked for (rag) and where no photo is there."""
+        if self._photos is None or self._skeletons.track == "rag":
+            return {}
+        paths = [photo_path(self._photos, case.id) for case in cases]
+        there = [(case, path) for case, path in zip(cases, paths, strict=True) if path.is_file()]
+        rows = [(case, 0, functools.partial(self._photo, path)) for case, path in there]
+        shifted = [(case, 0, others[2]) for (case, _), others in zip(there, [*rows[1:], *rows[:1]], strict=True)]
+        controls = {"ceiling": rows, "floor": shifted if len(rows) > 1 else []}
+        return {name: LazySamples(some) for name, some in controls.items() if some}
+
+    def _photo(self, path: Path) -> UInt8[np.ndarray, "H W 3"]:
+        return letterbox(load_photo(path), self._skeletons.canvas)
+
+    def calibration(self) -> Mapping[str, Figure]:
+        """`Skeletons.bounds`, and as real_photos_* what the estimator reaches on photos (`calibrate`)."""
+        figures = dict(self._skeletons.bounds())
+        if self._real:
+            real = calibrate(self._estimator, self._real)
+            figures |= {f"real_photos_{name}": figure for name, figure in real.items()}
+        return figures
+
+    def notes(self) -> list[str]:
+        """What the figures are of, and what was missing."""
+        scenes, track = list(self._skeletons.scenes.values()), self._skeletons.track
+        of_two = sum(len(scene.people) == 2 for scene in scenes)
+        people, named = (sum(map(len, lists)) for lists in zip(*((s.people, s.phrases) for s in scenes), strict=True))
+        notes = [
+            f"{len(scenes)} scenes of COCO val2017, {of_two} of them with exactly two people; OKS is a similarity:"
+            " higher is better"
+        ]
+        if track == "none":
+            notes.append(f"people are found by {self._estimator.name} on its own")
+        else:
+            notes.append(
+                f"people are found by {self._estimator.name} in the boxes of those who were asked for: others in the"
+                " picture are not counted"
+            )
+        if track == "rag":
+            notes.append("a perfect generator reaches retrieved_oks_abs and retrieved_oks_box, not 1")
+        if self._portraits is None:
+            notes.append("no portraits were given: there are no references and no figures of identity")
+        else:
+            notes.append(f"{named} of {people} people have words of their own in the prompt, and a portrait")
+        if not self._real:
+            notes.append("the estimator is not calibrated: no real photos with annotated people were given")
+        return notes
+
+
+def _pose_figures(truth: TruePeople, given: TruePeople | None, found: FoundPeople) -> dict[str, list[float]]:
+    values = pose_values(truth, found)
+    oks = {"oks_abs": values["oks"], "oks_box": values["oks_box"]}
+    if given is not None:
+        oks["oks_cond"] = pose_values(given, found)["oks"]
+    two = len(truth.people) == 2
+    return {
+        **oks,
+        **{f"{name}_of_two": row if two else [] for name, row in oks.items()},
+        **{name: values[name] for name in ("people_found", "person_count_error")},
+    }
