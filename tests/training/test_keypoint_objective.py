@@ -11,10 +11,12 @@ from astra_jax.errors import UserError
 from astra_jax.inputs.example import Example
 from astra_jax.inputs.pipeline import make_dataset
 from astra_jax.models.heatmaps import gaussian_targets
+from astra_jax.params import flatten
 from astra_jax.training.keypoint_objective import KeypointObjective, joint_loss, wave_positions
 from astra_jax.training.loop import train
 from astra_jax.training.mesh import check_axes, make_mesh
 from astra_jax.weights.pretrained import load_pretrained
+from configs.puppet_keypoints import get_config
 
 GRID = (8, 8)
 VIT = c.VitConfig((32, 32), patch=8, width=16, layers=1, heads=2, mlp_dim=16, class_token=False)
@@ -118,3 +120,18 @@ def test_small_networks_are_not_split_over_tokens_or_heads():
     config = dataclasses.replace(CONFIG, mesh=c.MeshConfig(data=1, tensor=2))
     with pytest.raises(UserError, match="must be 1 for keypoints"):
         check_axes(config, make_mesh(config.mesh, jax.devices()[:2]))
+
+
+@pytest.mark.parametrize("stage", ["", "constant", "fall"])
+def test_the_puppets_config_makes_both_networks(stage):
+    config = c.from_config_dict(get_config(stage))
+    shapes = flatten(jax.eval_shape(KeypointObjective(config).init, jax.random.key(0)))
+    assert config.keypoints.joints.grid == (48, 48)
+    assert config.keypoints.people.grid == (16, 16)
+    assert sum(leaf.size for leaf in shapes.values()) < 6e6  # 12 MB in bfloat16
+    assert bool(config.train.initialize_from) == (stage == "fall")
+
+
+def test_an_unknown_stage_is_refused():
+    with pytest.raises(ValueError, match="not 'last'"):
+        get_config("last")
