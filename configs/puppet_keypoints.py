@@ -37,10 +37,10 @@ def get_config(stage: str = "constant") -> ml_collections.ConfigDict:
     train.update(objective="keypoints", batch_size=12, sample_every=1000)
     train.optimizer.update(b2=0.99, weight_decay=0.05)
     if stage == "fall":
-        train.update(initialize_from=(f"{RUNS}/puppet_keypoints/pretrained",), steps=1500)
-        train.optimizer.update(learning_rate=1e-3, schedule="cosine", warmup_steps=50)
+        train.update(initialize_from=(f"{RUNS}/puppet_keypoints/pretrained",), steps=1700)
+        train.optimizer.update(learning_rate=1e-3, schedule="cosine", warmup_steps=50, ema_decay=0.998)
         config.data.seed = 1
     else:
-        train.steps = 2400
+        train.steps = 1802
         train.optimizer.update(learning_rate=1e-3, warmup_steps=200)
     return config

@@ -26,7 +26,7 @@ from astra_jax.pose.average_precision import FoundPeople
 from astra_jax.pose.oks import BOX_FILL, SIGMAS, areas, oks_matrix
 from astra_jax.pose.skeleton import BODY_POINTS
 from astra_jax.weights.pretrained import check_tree, load_pretrained
-from astra_jax.weights.vitpose import load_vitpose
+from astra_jax.weights.vitpose import load_vitpose, read_vitpose_config
 
 PUPPETS = "pretrained/puppet_keypoints"
 # Least confidence of somebody who is there: OKS to be expected of the puppets' network, mean height of published maps.
@@ -145,8 +145,9 @@ def puppet_estimator(folder: str | os.PathLike[str] = PUPPETS) -> VitPoseEstimat
 
 
 def published_estimator(folder: str | os.PathLike[str]) -> VitPoseEstimator:
-    """A published ViTPose (transformers' VitPoseForPoseEstimation); raises `UserError` as `load_vitpose` does."""
-    config, params = load_vitpose(folder)
+    """A published ViTPose (transformers' VitPoseForPoseEstimation); raises `UserError` as its readers do."""
+    config = read_vitpose_config(folder)
+    params = load_vitpose(folder, config, _shapes(config))
     return VitPoseEstimator("ViTPose", config, params, dark_reader(config), FOUND_PUBLISHED)
 
 

@@ -7,22 +7,20 @@ are folded into their neighbours here, so the model knows neither.
 
 from __future__ import annotations
 
-import os
 import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from astra_jax.config import VitConfig, VitPoseConfig
 from astra_jax.errors import UserError
-from astra_jax.models.vitpose import VitPose
 from astra_jax.params import Params, flatten, unflatten
 from astra_jax.weights.encoder_settings import read_eps, read_settings, read_sizes, require
 from astra_jax.weights.encoders import affine, affine_layers
 from astra_jax.weights.importing import load_published
 from astra_jax.weights.mapping import CONV, LINEAR, POINTWISE, SAME, Layout, Naming, one
+from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import open_tensors
 
 OFFICIAL = "usyd-community/vitpose-base-simple"
@@ -73,7 +71,7 @@ def unfolded(config: VitPoseConfig, abstract: Params) -> Params:
     """The tree that `fold` takes, as shapes, for a model of the shapes `abstract`."""
     flat = {path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in flatten(abstract).items()}
     tokens, width = flat["vit/positions"].shape
-    flat["vit/positions"] = jax.ShapeDtypeStruct((tokens + 1, width), jnp.float32)
+    flat["vit/positions"] = jax.ShapeDtypeStruct((tokens + 1, width), np.float32)
     if config.head == "classic":
         for index in range(len(config.channels)):
             bias = flat.pop(f"deconv_{index}/bias")
@@ -97,22 +95,24 @@ def fold(published: Params) -> Params:
     return params
 
 
-def load_vitpose(folder: str | os.PathLike[str]) -> tuple[VitPoseConfig, Params]:
-    """Sizes and float32 parameters of a published folder (config.json, model.safetensors).
+def read_vitpose_config(folder: PathLike) -> VitPoseConfig:
+    """Sizes of the network in a published folder (config.json, model.safetensors).
 
-    Raises `UserError`, naming the official source, for a folder without the network, for one that computes otherwise
-    than ours (the mixtures of experts of ViTPose+) and as `load_published` does.
+    Raises `UserError`, naming the official source, for a folder without the network, and for one that computes
+    otherwise than ours (the mixtures of experts of ViTPose+).
     """
     path = pathlib.Path(folder).expanduser() / "config.json"
     tree = read_settings(
         path, f"is no folder of ViTPose ({{error}}): give that of {OFFICIAL} with config.json and model.safetensors"
     )
-    config = _config(path, tree)
-    pictures = jax.ShapeDtypeStruct((1, *config.vit.image_size, 3), jnp.float32)
-    abstract = jax.eval_shape(VitPose(config).init, jax.random.key(0), pictures)["params"]
-    with open_tensors(path.parent) as tensors:
+    return _config(path, tree)
+
+
+def load_vitpose(folder: PathLike, config: VitPoseConfig, abstract: Params) -> Params:
+    """The network's float32 parameters, in the shapes `abstract`; raises `UserError` as `load_published` does."""
+    with open_tensors(pathlib.Path(folder).expanduser()) as tensors:
         published = load_published(tensors, vitpose_naming(config), unfolded(config, abstract), unread=vitpose_unread())
-    return config, fold(published)
+    return fold(published)
 
 
 def _config(path: pathlib.Path, tree: dict[str, Any]) -> VitPoseConfig:

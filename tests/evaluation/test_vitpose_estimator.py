@@ -16,6 +16,7 @@ from astra_jax.evaluation.vitpose_estimator import dark_reader, published_estima
 from astra_jax.inputs.person_crops import crop_map, grid_scale
 from astra_jax.models.heatmaps import distributions, expected_places
 from astra_jax.models.vitpose import VitPose, imagenet_normalise
+from astra_jax.params import flatten, unflatten
 from astra_jax.pose.oks import BOX_FILL, SIGMAS
 from astra_jax.training.keypoint_objective import KeypointObjective
 from astra_jax.weights.pretrained import save_pretrained
@@ -32,11 +33,13 @@ BOXES = [np.array([[5.0, 5, 30, 20], [20, 0, 30, 40]]), np.zeros((0, 4)), np.arr
 
 @pytest.fixture(scope="module")
 def params():
-    params = KeypointObjective(CONFIG).init(jax.random.key(1))
+    rng = np.random.default_rng(1)
+    shapes = flatten(jax.eval_shape(KeypointObjective(CONFIG).init, jax.random.key(0)))
     # Random maps with peaks, and heads wherever a random map is high.
-    params["joints"]["maps"]["kernel"] *= 20
-    params["people"]["maps"]["kernel"] *= 4
-    params["people"]["maps"]["bias"] = jnp.array([0.0, -0.2, -0.2, 0.2, 0.2])
+    size = {"joints/maps/kernel": 2.0}
+    flat = {path: size.get(path, 0.3) * rng.standard_normal(leaf.shape, np.float32) for path, leaf in shapes.items()}
+    flat["people/maps/bias"] = np.array([0, -0.2, -0.2, 0.2, 0.2], np.float32)
+    params = unflatten(flat)
     return params
 
 
@@ -68,7 +71,7 @@ def test_joints_by_hand(estimator, params):
     cut = cut_map.cut(PICTURES[0])
     cell = grid_scale((32, 32), (8, 8))
     sides = imagenet_normalise(jnp.asarray(np.stack([cut, cut[:, ::-1]])))
-    shares = np.asarray(distributions(VitPose(NETWORKS.joints).apply({"params": params["joints"]}, sides)))
+    shares = np.asarray(distributions(jax.jit(VitPose(NETWORKS.joints).apply)({"params": params["joints"]}, sides)))
     mirrored = shares[1].reshape(17, 8, 8)[[0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15], :, ::-1]
     both = jnp.asarray((shares[0] + mirrored.reshape(17, 64)) / 2)[None]
     # Pixels of the picture a cell, both ways: 1.25 x 40 / 31 a pixel of the cut, 31 / 7 of these a cell.

@@ -18,7 +18,7 @@ from astra_jax.models.heatmaps import dark_places
 from astra_jax.models.vitpose import VitPose, imagenet_normalise
 from astra_jax.params import flatten
 from astra_jax.weights.mapping import naming_shapes
-from astra_jax.weights.vitpose import fold, load_vitpose, unfolded, vitpose_naming, vitpose_unread
+from astra_jax.weights.vitpose import fold, unfolded, vitpose_naming, vitpose_unread
 from tests.parity.published import assert_close, read, spread
 
 torch = pytest.importorskip("torch")
@@ -149,7 +149,7 @@ def test_folders_of_other_networks_are_refused(folder, tmp_path, changes, messag
         tree[name] = {**tree[name], **value} if name == "backbone_config" else value
     path.write_text(json.dumps(tree))
     with pytest.raises(UserError, match=message):
-        load_vitpose(path.parent)
+        published_estimator(path.parent)
 
 
 def test_full_size_is_vitpose_b():

@@ -11,20 +11,22 @@ from astra_jax.errors import UserError
 from astra_jax.inputs.example import Example
 from astra_jax.inputs.pipeline import make_dataset
 from astra_jax.models.heatmaps import gaussian_targets
+from astra_jax.params import flatten
 from astra_jax.training.keypoint_objective import KeypointObjective, joint_loss, wave_positions
 from astra_jax.training.loop import train
 from astra_jax.training.mesh import check_axes, make_mesh
 from astra_jax.weights.pretrained import load_pretrained
+from configs.puppet_keypoints import get_config
 
 GRID = (8, 8)
 VIT = c.VitConfig((32, 32), patch=8, width=16, layers=1, heads=2, mlp_dim=16, class_token=False)
 CONFIG = c.Config(
     model=c.ModelConfig(dtype="float32"),
     keypoints=c.KeypointsConfig(
-        joints=c.VitPoseConfig(VIT, stem=(8, 8), channels=(8,)), people=c.VitPoseConfig(VIT, channels=(8,), maps=5)
+        joints=c.VitPoseConfig(VIT, stem=(8,), channels=()), people=c.VitPoseConfig(VIT, channels=(), maps=5)
     ),
     train=c.TrainConfig(
-        objective="keypoints", batch_size=4, steps=30, log_every=5, sample_every=30, checkpoint_every=0,
+        objective="keypoints", batch_size=4, steps=20, log_every=5, sample_every=0, checkpoint_every=0,
         optimizer=c.OptimizerConfig(learning_rate=3e-3, warmup_steps=2),
     ),
 )  # fmt: skip
@@ -103,18 +105,40 @@ def test_waves_tell_places_apart():
 
 def test_a_short_run_through_the_loop_learns_and_leaves_both_networks(tmp_path):
     data = make_dataset(CONFIG, training=True, source=Dots())
-    previews = make_dataset(CONFIG, training=False, source=Dots())
-    train(CONFIG, tmp_path, KeypointObjective(CONFIG), data, previews, devices=jax.devices()[:1])
+    train(CONFIG, tmp_path, KeypointObjective(CONFIG), data, devices=jax.devices()[:1])
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["loss"] < 0.75 * lines[0]["loss"]
     assert {"entropy", "place", "oks", "heads", "boxes"} <= lines[-1].keys()
-    assert (tmp_path / "samples" / "step_0000030.png").is_file()
     config, params = load_pretrained(tmp_path)
     assert config == CONFIG
     assert sorted(params) == ["joints", "people"]
+
+
+def test_previews_show_cuts_beside_their_maps():
+    objective = KeypointObjective(CONFIG)
+    batch = next(iter(make_dataset(CONFIG, training=False, source=Dots())))
+    shapes = jax.eval_shape(objective.init, jax.random.key(0))
+    picture = jax.eval_shape(objective.preview, shapes, batch, jax.random.key(0))
+    assert picture.shape == (4 * 36, 2 * 36, 3)
+    assert picture.dtype == jnp.uint8
 
 
 def test_small_networks_are_not_split_over_tokens_or_heads():
     config = dataclasses.replace(CONFIG, mesh=c.MeshConfig(data=1, tensor=2))
     with pytest.raises(UserError, match="must be 1 for keypoints"):
         check_axes(config, make_mesh(config.mesh, jax.devices()[:2]))
+
+
+@pytest.mark.parametrize("stage", ["", "constant", "fall"])
+def test_the_puppets_config_makes_both_networks(stage):
+    config = c.from_config_dict(get_config(stage))
+    shapes = flatten(jax.eval_shape(KeypointObjective(config).init, jax.random.key(0)))
+    assert config.keypoints.joints.grid == (48, 48)
+    assert config.keypoints.people.grid == (16, 16)
+    assert sum(leaf.size for leaf in shapes.values()) < 6e6  # 12 MB in bfloat16
+    assert bool(config.train.initialize_from) == (stage == "fall")
+
+
+def test_an_unknown_stage_is_refused():
+    with pytest.raises(ValueError, match="not 'last'"):
+        get_config("last")
