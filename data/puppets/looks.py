@@ -41,7 +41,7 @@ class Costume(NamedTuple):
 
 def dress(joints: Float[np.ndarray, "17 _"], who: Identity, size: int) -> Costume:
     """`who` in the pose of 2D joints, in pixels of a square picture of `size`."""
-    ground = Image.new("RGB", (size * SUPERSAMPLING,) * 2, _GROUND)
+    ground = Image.new("RGB", (size * SUPERSAMPLING, size * SUPERSAMPLING), _GROUND)
     picture, owners = draw_scene(lift(joints, who.kind in ("boy", "girl"))[None], [who], ground)
     return Costume(picture, owners > 0)
 
