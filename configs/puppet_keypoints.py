@@ -2,12 +2,14 @@
 
 Two ViTPose networks in one run: joints of a person in a cut of 96 pixels, and heads and boxes of people in the whole
 picture. Convolutions stand in front of both transformers: patches alone learn five times slower from so few pictures.
-The first stage has a constant rate, the second goes on from its averages and lets the rate fall.
+The first stage has a constant rate, the second goes on from its averages and lets the rate fall, the third does that
+again for longer (a warm restart, arXiv 1608.03983).
 
     python -m data.puppets --out runs/tfds
     python train.py --config configs/puppet_keypoints.py --workdir runs/puppet_keypoints
     python train.py --config configs/puppet_keypoints.py:fall --workdir runs/puppet_keypoints_fall
-    ASTRA_KEYPOINTS=runs/puppet_keypoints_fall/pretrained python -m pytest -m slow -rP tests/test_shipped_keypoints.py
+    python train.py --config configs/puppet_keypoints.py:again --workdir runs/puppet_keypoints_again
+    ASTRA_KEYPOINTS=runs/puppet_keypoints_again/pretrained python -m pytest -m slow -rP tests/test_shipped_keypoints.py
 """
 
 import ml_collections
@@ -15,11 +17,11 @@ import ml_collections
 from astra_jax.config import Config, as_config_dict
 
 RUNS = "runs"
-STAGES = ("constant", "fall")
+STAGES = ("constant", "fall", "again")
 
 
 def get_config(stage: str = "constant") -> ml_collections.ConfigDict:
-    """The config of one stage: "constant" (also without a name) or "fall"."""
+    """The config of one stage: "constant" (also without a name), "fall" or "again"."""
     if stage not in ("", *STAGES):
         raise ValueError(f"configs/puppet_keypoints.py has the stages {', '.join(STAGES)}, not {stage!r}")
     config = as_config_dict(Config())
@@ -40,6 +42,10 @@ def get_config(stage: str = "constant") -> ml_collections.ConfigDict:
         train.update(initialize_from=(f"{RUNS}/puppet_keypoints/pretrained",), steps=1700)
         train.optimizer.update(learning_rate=1e-3, schedule="cosine", warmup_steps=50, ema_decay=0.998)
         config.data.seed = 1
+    elif stage == "again":
+        train.update(initialize_from=(f"{RUNS}/puppet_keypoints_fall/pretrained",), steps=8000)
+        train.optimizer.update(learning_rate=1e-3, schedule="cosine", warmup_steps=100)
+        config.data.seed = 2
     else:
         train.steps = 1802
         train.optimizer.update(learning_rate=1e-3, warmup_steps=200)

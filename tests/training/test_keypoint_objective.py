@@ -129,14 +129,14 @@ def test_small_networks_are_not_split_over_tokens_or_heads():
         check_axes(config, make_mesh(config.mesh, jax.devices()[:2]))
 
 
-@pytest.mark.parametrize("stage", ["", "constant", "fall"])
+@pytest.mark.parametrize("stage", ["", "constant", "fall", "again"])
 def test_the_puppets_config_makes_both_networks(stage):
     config = c.from_config_dict(get_config(stage))
     shapes = flatten(jax.eval_shape(KeypointObjective(config).init, jax.random.key(0)))
     assert config.keypoints.joints.grid == (48, 48)
     assert config.keypoints.people.grid == (16, 16)
     assert sum(leaf.size for leaf in shapes.values()) < 6e6  # 12 MB in bfloat16
-    assert bool(config.train.initialize_from) == (stage == "fall")
+    assert bool(config.train.initialize_from) == (stage in ("fall", "again"))
 
 
 def test_an_unknown_stage_is_refused():
