@@ -14,10 +14,13 @@ from astra_jax.pose.average_precision import FoundPeople
 class Estimator(Protocol):
     """Finds people's joints. Pictures may have any size; joints are in pixels of the picture, in COCO's order."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
 
     def __call__(
-        self, pictures: list[UInt8[np.ndarray, "H W 3"]], boxes: list[Float[np.ndarray, "P 4"]] | None = None
+        self, pictures: list[UInt8[np.ndarray, "_ _ 3"]], boxes: list[Float[np.ndarray, "_ 4"]] | None = None
     ) -> list[FoundPeople]:
         """The people of each picture.
 

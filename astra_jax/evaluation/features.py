@@ -19,10 +19,10 @@ from jaxtyping import Array, Float, Shaped, UInt8
 from tokenizers import Tokenizer
 
 from astra_jax.errors import UserError
-from astra_jax.evaluation.preprocessing import imagenet_normalise, middle_square
+from astra_jax.evaluation.preprocessing import middle_square
 from astra_jax.inputs.tokenizer import MAX_TEXT, clean
 from astra_jax.models.clip import ClipFeatures, clip_normalise
-from astra_jax.models.vit import VisionTransformer
+from astra_jax.models.vit import VisionTransformer, imagenet_normalise
 from astra_jax.weights.feature_networks import load_clip, load_vit, read_clip_config, read_vit_config
 from astra_jax.weights.tokenizer_folder import encoder_tokenizer
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
-# Of ImageNet's pictures, red, green and blue on a scale of 1; DINO and DINOv2 were trained with them.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 # Pictures that are longer than so many times their short side are cut to it first: a strip of a pixel's height would
 # have to be scaled to millions of columns, of which the middle is read.
 _MAX_RATIO = 16
@@ -36,8 +32,3 @@ def middle_square(picture: UInt8[np.ndarray, "H W 3"], shorter: int, side: int) 
     scaled = Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC)
     left, top = ((length - side) // 2 for length in size)
     return np.asarray(scaled.crop((left, top, left + side, top + side)))
-
-
-def imagenet_normalise(pictures: UInt8[Array, "*B S S 3"]) -> Float[Array, "*B S S 3"]:
-    """Float32 pictures with ImageNet's channel means taken off and divided by its channel deviations."""
-    return (jnp.asarray(pictures, jnp.float32) / 255.0 - jnp.asarray(IMAGENET_MEAN)) / jnp.asarray(IMAGENET_STD)

@@ -20,7 +20,8 @@ from astra_jax.inputs.person_crops import CropMap, crop_map, grid_scale
 from astra_jax.models.heatmaps import dark_places, distributions, expected_places
 from astra_jax.models.keypoint_batch import MOST_PEOPLE
 from astra_jax.models.people_maps import find_people
-from astra_jax.models.vitpose import VitPose, imagenet_normalise
+from astra_jax.models.vit import imagenet_normalise
+from astra_jax.models.vitpose import VitPose
 from astra_jax.params import Params
 from astra_jax.pose.average_precision import FoundPeople
 from astra_jax.pose.oks import BOX_FILL, SIGMAS, areas, oks_matrix

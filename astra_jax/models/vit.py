@@ -10,13 +10,23 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 from astra_jax.config import VitConfig
 from astra_jax.errors import UserError
 from astra_jax.models.clip import clip_layers, layer_norm
 
 exact_gelu = functools.partial(nn.gelu, approximate=False)
+
+
+# Of ImageNet's pictures, red, green and blue on a scale of 1; all these networks were trained with them.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def imagenet_normalise(pictures: UInt8[Array, "*B H W 3"]) -> Float[Array, "*B H W 3"]:
+    """Float32 pictures with ImageNet's channel means taken off and divided by its channel deviations."""
+    return (jnp.asarray(pictures, jnp.float32) / 255.0 - jnp.asarray(IMAGENET_MEAN)) / jnp.asarray(IMAGENET_STD)
 
 
 class VisionTransformer(nn.Module):

@@ -14,21 +14,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
 from astra_jax.config import VitPoseConfig
 from astra_jax.models.clip import layer_norm
 from astra_jax.models.vit import VisionTransformer
 
-# ImageNet's channels, red, green and blue on a scale of 1.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 _TAPS = 4  # of a deconvolution along one side; its stride is 2, its padding 1
-
-
-def imagenet_normalise(pictures: UInt8[Array, "*B H W 3"]) -> Float[Array, "*B H W 3"]:
-    """Float32 pictures with ImageNet's channel means taken off and divided by its channel deviations."""
-    return (jnp.asarray(pictures, jnp.float32) / 255.0 - jnp.asarray(IMAGENET_MEAN)) / jnp.asarray(IMAGENET_STD)
 
 
 def double(x: Float[Array, "B H W C"], kernel: Float[Array, "4 4 C D"]) -> Float[Array, "B H2 W2 D"]:

@@ -13,7 +13,8 @@ from astra_jax.config import Config
 from astra_jax.models.heatmaps import cell_places, distributions, gaussian_targets
 from astra_jax.models.keypoint_batch import KeypointBatch
 from astra_jax.models.people_maps import MAPS, people_loss
-from astra_jax.models.vitpose import VitPose, imagenet_normalise
+from astra_jax.models.vit import imagenet_normalise
+from astra_jax.models.vitpose import VitPose
 from astra_jax.params import Params
 from astra_jax.training import rules
 from astra_jax.training.mesh import Rules

@@ -10,9 +10,9 @@ from tokenizers import Tokenizer
 from astra_jax.errors import UserError
 from astra_jax.evaluation import features
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures, open_clip, open_vit
-from astra_jax.evaluation.preprocessing import IMAGENET_MEAN, IMAGENET_STD, middle_square
+from astra_jax.evaluation.preprocessing import middle_square
 from astra_jax.models.clip import ClipFeatures
-from astra_jax.models.vit import VisionTransformer
+from astra_jax.models.vit import IMAGENET_MEAN, IMAGENET_STD, VisionTransformer
 from astra_jax.params import unflatten
 from tests.evaluation.feature_folders import CLIP, WORDS, load, write_clip, write_vit
 

@@ -15,7 +15,8 @@ from astra_jax.evaluation.estimators import Estimator
 from astra_jax.evaluation.vitpose_estimator import dark_reader, published_estimator, puppet_estimator
 from astra_jax.inputs.person_crops import crop_map, grid_scale
 from astra_jax.models.heatmaps import distributions, expected_places
-from astra_jax.models.vitpose import VitPose, imagenet_normalise
+from astra_jax.models.vit import imagenet_normalise
+from astra_jax.models.vitpose import VitPose
 from astra_jax.params import flatten, unflatten
 from astra_jax.pose.oks import BOX_FILL, SIGMAS
 from astra_jax.training.keypoint_objective import KeypointObjective
