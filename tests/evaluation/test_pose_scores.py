@@ -88,12 +88,12 @@ def test_neither_order_nor_place_nor_size_of_the_found_changes_the_shape(order, 
 
 
 def test_precision_is_of_all_pictures_together():
-    pairs = [(true(person(0)), found(person(0))), (true(person(0)), found(person(300)))]
-    figure = precision_figure(pairs)
+    cases = [[(true(person(0)), found(person(0)))], [(true(person(0)), found(person(300)))]]
+    figure = precision_figure(cases)
     assert figure.count == 2
     assert figure.low <= figure.value <= figure.high
     assert 0.2 < figure.value < 0.8  # equal confidences: which of the two comes first decides
-    assert precision_figure(pairs[:1]).value == pytest.approx(1)
+    assert precision_figure(cases[:1]).value == pytest.approx(1)
 
 
 def test_silhouettes_by_hand():
