@@ -24,7 +24,6 @@ from typing import Any, cast
 import jax
 import numpy as np
 from absl import flags
-from astra_jax.evaluation.vitpose_estimator import published_estimator, puppet_estimator
 
 from astra_jax import cli, hosts
 from astra_jax.ablation import Budget, read_ablation, run_ablation
@@ -46,6 +45,7 @@ from astra_jax.evaluation.report import keep, write_report
 from astra_jax.evaluation.result import MODEL, Result, headline
 from astra_jax.evaluation.samples import Benchmark, Case, Sample
 from astra_jax.evaluation.scoring import Scored, figures_of, score_samples
+from astra_jax.evaluation.vitpose_estimator import published_estimator, puppet_estimator
 from astra_jax.inputs.photos import load_photo
 from astra_jax.inputs.requests import GivenPose
 from astra_jax.model_flags import ModelFlags
@@ -278,3 +278,7 @@ def _scored(what: str, benchmark: Benchmark, samples: Iterable[Sample]) -> list[
             print(f"\r{what}: {len(scored)} scored", end="", file=sys.stderr, flush=True)
     print(f"{len(scored)} {what} scored in {time.monotonic() - begin:.0f} s", flush=True)
     return scored
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -40,6 +40,7 @@ from astra_jax.pose.embedding import TextEmbedder, TfidfEmbedder
 from astra_jax.pose.oks import areas, assigned, box_oks_matrix
 from astra_jax.pose.retrieval import Retrieved, Retriever
 from astra_jax.pose.sources import read_pictures
+from astra_jax.pose.verbs import VERBS
 from benchmarks.retrieval_quality import picture_verbs
 from data.puppets.examples import make_example
 
@@ -87,11 +88,12 @@ def built_in(scenes: int) -> Problem:
 
 def coco(data: Path, scenes: int) -> Problem:
     """Captions of COCO val2017 against the curated pictures."""
-    pictures = read_pictures(data / "coco_kpts_val2017.npz", data / "captions_val2017.json")
+    pictures = list(read_pictures(data / "coco_kpts_val2017.npz", data / "captions_val2017.json"))
     entries, _ = curate([picture for picture in pictures if picture.captions], "COCO 2017", "CC BY 4.0")
     flags = picture_verbs(data, pictures)
     verbs = {
-        str(picture.id): Counter(np.flatnonzero(row).tolist()) for picture, row in zip(pictures, flags, strict=True)
+        str(picture.id): Counter(VERBS[i] for i in np.flatnonzero(row))
+        for picture, row in zip(pictures, flags, strict=True)
     }
     of = {entry.id: verbs[entry.id.rpartition("-")[2]] for entry in entries}
     queries = [
@@ -102,7 +104,7 @@ def coco(data: Path, scenes: int) -> Problem:
     embedder = TfidfEmbedder.fit_captions([text for entry in entries for text in entry.captions])
 
     def action(query: Query, results: Sequence[Retrieved]) -> float:
-        known = [verbs for one in results if (verbs := sum((of[part] for part in one.parts), Counter()))]
+        known = [verbs for one in results if (verbs := sum((of[part] for part in one.parts), Counter[str]()))]
         return float(np.mean([bool(query.actions & verbs) for verbs in known[:TOP]])) if known else 0.0
 
     return Problem("coco", entries, embedder, queries[:scenes], action)

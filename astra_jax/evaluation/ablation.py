@@ -97,7 +97,7 @@ def summary(
     """The ablation in Markdown: what was varied with which budget, the figures, and the differences."""  # fmt: skip
     names = headline_of(results)
     lines = ["# Ablation", "", *(f"* {text(key)}: {text(str(value))}" for key, value in budget.items())]
-    lines += ["", table(["variant", "what it is"], [[text(name), text(what)] for name, what in about.items()])]
+    lines += ["", table(["variant", "what it is"], [[text(name), text(what)] for name, what in about.items()], 2)]
     lines += [
         "",
         f"Means over seeds and pictures, bootstrap intervals of {LEVEL:.0%} over cases, in brackets each seed:",
@@ -113,7 +113,7 @@ def summary(
         for who in (CEILING, FLOOR):
             if figures := result.figures.get(who):
                 rows.append([who, text(track), *(number(figures.get(name)) for name in names)])
-    lines += ["", table(["variant", "pose", *map(text, names)], rows)]
+    lines += ["", table(["variant", "pose", *map(text, names)], rows, 2)]
     rows = [
         [text(cell.variant), text(cell.track), *(_signed(cell.differences.get(name)) for name in names)]
         for cell in found
@@ -121,7 +121,7 @@ def summary(
     ]
     if rows:
         lines += ["", "Minus the first variant, on the same cases and the same pose:"]
-        lines += ["", table(["variant", "pose", *map(text, names)], rows)]
+        lines += ["", table(["variant", "pose", *map(text, names)], rows, 2)]
     return "\n".join(lines) + "\n"
 
 

@@ -35,7 +35,8 @@ def region_masks(joints: Float[np.ndarray, "17 _"], size: tuple[int, int]) -> Bo
 
     masks = [capsule(crown, crown, 0.16), capsule(xy[0], xy[0], 0.12), capsule(ears, ears, 0.25)]
     masks += [trunk(0.15, 0.45), trunk(0.6, 0.9)]
-    masks += [capsule(*xy[list(left)], radius) | capsule(*xy[list(right)], radius) for left, right, radius in _LIMBS]
+    for left, right, radius in _LIMBS:
+        masks.append(np.any([capsule(xy[a], xy[b], radius) for a, b in (left, right)], axis=0))
     feet = [capsule(xy[a], xy[a] + 0.14 * unit * _direction(xy[knee], xy[a]), 0.1) for knee, a in ((13, 15), (14, 16))]
     return np.stack([*masks, feet[0] | feet[1]])
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from astra_jax.evaluation.coco_scenes import Scene
-from astra_jax.evaluation.coco_tracks import Skeletons, Track, around
+from astra_jax.evaluation.coco_tracks import Skeletons, Track, around, skeleton_people
 from astra_jax.evaluation.estimators import Estimator
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures
 from astra_jax.evaluation.figure_names import figure_name
@@ -117,7 +117,7 @@ class CocoComplexPose:
     def score(self, samples: Sequence[Sample]) -> list[Scores]:
         """The scores of each picture in its own pixels, whatever its size: the canvas is letterboxed onto it."""
         pictures = [sample.picture for sample in samples]
-        given = [self._skeletons.given(sample.case.id, sample.picture.shape[:2]) for sample in samples]
+        given = [self._given(sample) for sample in samples]
         asked = [people.boxes for people in given if people is not None]
         found = self._estimator(pictures, asked or None)
         similar = self._similarities(samples, asked or [around(people.people) for people in found])
@@ -128,6 +128,12 @@ class CocoComplexPose:
             values = _pose_figures(truth, skeleton, people) | more
             scores.append(Scores(values, pair, self._beside(sample, pair, skeleton is not None)))
         return scores
+
+    def _given(self, sample: Sample) -> TruePeople | None:
+        """The skeleton of a picture, in its pixels: a retrieved one is what it was drawn with, where that is known."""
+        if self._skeletons.track == "rag" and sample.given is not None:
+            return skeleton_people(sample.given)
+        return self._skeletons.given(sample.case.id, sample.picture.shape[:2])
 
     def _similarities(
         self, samples: Sequence[Sample], boxes: Sequence[Float[np.ndarray, "_ 4"]]

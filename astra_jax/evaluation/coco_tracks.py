@@ -67,7 +67,7 @@ class Skeletons:
         scenes = list(self.scenes.values())
         prompts, people = [scene.prompt for scene in scenes], [len(scene.people) for scene in scenes]
         found = Retriever(self._bank).retrieve(prompts, people, self.canvas)
-        return {scene.image: _drawn(best[0].people) for scene, best in zip(scenes, found, strict=True)}
+        return {scene.image: skeleton_people(best[0].people) for scene, best in zip(scenes, found, strict=True)}
 
     def bounds(self) -> Mapping[str, Figure]:
         """What pictures score that show just this, without any estimator.
@@ -91,7 +91,8 @@ def around(people: Float[np.ndarray, "P 17 3"]) -> Float[np.ndarray, "P 4"]:
     return np.concatenate([np.stack([x0 + x1, y0 + y1], axis=1) / 2 - sides / 2, sides], axis=1)
 
 
-def _drawn(people: Float[np.ndarray, "P J 3"]) -> TruePeople:
+def skeleton_people(people: Float[np.ndarray, "P J 3"]) -> TruePeople:
+    """People of whom only a skeleton is known, with boxes of whole people (`around`)."""
     truth = TruePeople.drawn(people.astype(np.float64))
     return TruePeople(truth.people, truth.areas, around(truth.people), truth.crowd)
 

@@ -28,7 +28,7 @@ from astra_jax.weights.tokenizer_folder import encoder_tokenizer
 
 BATCH = 32
 SIDE, SHORTER = 224, 256  # pixels: what DINO and DINOv2 read, and the shorter side of what it is cut from
-Encode = Callable[[Any, Array], Array]  # parameters, a batch -> a row of features for each
+Encode = Callable[[Any, Any], Array]  # parameters, a batch -> a row of features for each
 
 
 @runtime_checkable
@@ -61,7 +61,7 @@ class NetworkImageFeatures:
 
     def __init__(self, name: str, params: Any, encode: Encode, shorter: int, side: int):
         self.name, self._params, self._shorter, self._side = name, params, shorter, side
-        self._encode = jax.jit(lambda params, squares: _unit(encode(params, squares)))
+        self._encode = _program(encode)
 
     def __call__(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[np.ndarray, "B D"]:
         """A unit row for each picture."""
@@ -78,7 +78,7 @@ class ClipTextFeatures:
     def __init__(self, name: str, params: Any, module: Any, tokenizer: Tokenizer):
         self.name, self._params, self._tokenizer = name, params, tokenizer
         self._length, self._end = module.config.text.length, module.config.text.vocab_size - 1
-        self._encode = jax.jit(lambda params, ids: _unit(module.apply({"params": params}, ids, method="texts")))
+        self._encode = _program(lambda params, ids: module.apply({"params": params}, ids, method="texts"))
 
     def __call__(self, texts: Sequence[str]) -> Float[np.ndarray, "B D"]:
         """A unit row for each text."""
@@ -162,6 +162,13 @@ def _rows(
     return np.concatenate(list(batches()))
 
 
-def _unit(rows: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    rows = rows.astype(jnp.float32)
-    return rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+def _program(encode: Encode) -> Encode:
+    """`encode`, compiled, with its rows scaled to unit length."""
+
+    def run(params: Any, batch: Shaped[Array, "B ..."]) -> Float[Array, "B D"]:
+        # Accelerators would take products of fewer bits: a figure must not depend on the machine that took it.
+        with jax.default_matmul_precision("float32"):
+            rows = encode(params, batch).astype(jnp.float32)
+        return rows / jnp.maximum(jnp.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+    return jax.jit(run)

@@ -30,9 +30,9 @@ def markdown(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first to the right."""
-    cut = ["---", *["---:"] * (len(head) - 1)]
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
+    """A Markdown table; all columns but the first `texts` to the right."""
+    cut = ["---"] * texts + ["---:"] * (len(head) - texts)
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, cut, *rows))
 
 

@@ -52,6 +52,6 @@ def get_config(run: str = "europe") -> ml_collections.ConfigDict:
     config.model.positions = positions
     # An adapter that is not trained stays at its start, where it changes nothing.
     train.trainable = "^(?!autoencoder/|dsm/|clip_vision/)" if without else "^(?!autoencoder/)"
-    train.steps = 1800
+    train.steps = 1600
     train.optimizer.update(learning_rate=1.2e-3, warmup_steps=100)
     return config

@@ -23,12 +23,11 @@ from astra_jax.pose.skeleton import BODY_POINTS, left_to_right
 from data.puppets.acting import action_shown
 from data.puppets.looks import Looks, compare, dress
 from data.puppets.scenery import people_shown, place_shown
-from data.puppets.stages import Stage, make_stage
+from data.puppets.stages import DISTRACTORS, Stage, make_stage
 
 TRACKS = ("oracle", "rag", "none")
 PEOPLE = (1, 2, 3)
 SCENES = 120
-DISTRACTORS = 7  # identities beside those of the scene
 
 
 class PuppetsBenchmark:
@@ -47,8 +46,8 @@ class PuppetsBenchmark:
     Values of somebody who was found, in scenes of two and three:
 
       swap_rate: whether, among the identities of the scene, the person looks most like another one's.
-      fusion_rate: whether head, top or legs of the person go towards another identity of the scene than the rest
-        (`looks.Looks.blends`), or it carries another one's identity while the other one does so, too.
+      fusion_rate: whether head, top or legs of the person are those of another identity of the scene than the rest, or
+        a blend (`looks.Looks.fused`), or the person looks most like another one who looks most like itself.
 
     Values of the picture: person_count_error; background_accuracy, whether the place is the one that was asked for
     (`scenery.place_shown`, chance 1/16); silhouette_iou, of all people's pixels, told by colour, and the true ones
@@ -104,6 +103,10 @@ class PuppetsBenchmark:
         """Every case has as many subjects as people; "2p-017" is number 17 of those with two."""
         return list(self._cases)
 
+    def stage(self, case: Case) -> Stage:
+        """The truth behind a case."""
+        return self._stages[case.id]
+
     def score(self, samples: Sequence[Sample]) -> list[Scores]:
         """The scores of each picture. Raises `UserError` for a picture of another size than the benchmark's."""
         for sample in samples:
@@ -117,7 +120,7 @@ class PuppetsBenchmark:
         return [self._scores(sample, people) for sample, people in zip(samples, found, strict=True)]
 
     def _scores(self, sample: Sample, found: FoundPeople) -> Scores:
-        stage = self._stages[sample.case.id]
+        stage = self.stage(sample.case)
         truth, count = TruePeople.drawn(stage.people), len(stage.cast)
         given = self._given(stage, sample)
         values: dict[str, Sequence[float]] = dict(pose_values(truth, found))
@@ -156,7 +159,7 @@ class PuppetsBenchmark:
         """The true picture of each case, and as the floor that of a scene of its own with as many people."""
         ceiling, floor = [], []
         for case in cases:
-            stage = self._stages[case.id]
+            stage = self.stage(case)
             given = None if self._track == "none" else stage.people
             other = make_stage(self._seed + 1, *stage.key[1:], self._size)
             ceiling.append(Sample(case, 0, stage.picture, given))
@@ -191,10 +194,10 @@ def _recognised(
     count, size = len(stage.cast), len(picture)
     if given is None:
         used = np.sort(np.argsort(-found.scores, kind="stable")[:count])
-        used = used[left_to_right(found.people[used])]
+        used = [int(q) for q in used[left_to_right(found.people[used])]]
     else:
         who = assign(oks_matrix(given, areas(given), found.people))
-        used = who[who >= 0]
+        used = [int(q) for q in who if q >= 0]
     costumes = {q: [dress(found.people[q], one, size) for one in stage.cast] for q in used}
     bodies = {q: np.all([costume.silhouette for costume in worn], axis=0) for q, worn in costumes.items()}
     others = {q: _union(bodies, q, size) for q in used}
@@ -202,7 +205,7 @@ def _recognised(
         distances = [compare(picture, found.people[q], costumes[q], others[q]).distances() for q in used]
         who = _in_order(used, np.array(distances).reshape(len(used), count))
     looks: list[Looks | None] = []
-    for q, distractors in zip(who, stage.distractors(DISTRACTORS), strict=True):
+    for q, distractors in zip(who.tolist(), stage.distractors, strict=True):
         if q < 0:
             looks.append(None)
             continue
@@ -216,7 +219,7 @@ def _union(bodies: Mapping[int, Bool[np.ndarray, "S S"]], own: int, size: int) -
     return np.any([np.zeros((size, size), bool), *(body for q, body in bodies.items() if q != own)], axis=0)
 
 
-def _in_order(used: Int[np.ndarray, "Q"], distances: Float[np.ndarray, "Q P"]) -> Int[np.ndarray, "P"]:
+def _in_order(used: Sequence[int], distances: Float[np.ndarray, "Q P"]) -> Int[np.ndarray, "P"]:
     """People from left to right as subjects in their order, those left out who leave the smallest summed distance."""
     people, subjects = distances.shape
     choices = itertools.combinations(range(subjects), people)
@@ -238,8 +241,7 @@ def _identity(who: Int[np.ndarray, "P"], looks: Sequence[Looks | None]) -> dict[
         if seen is None or one is None:
             continue
         values["swap_rate"].append(float(one != i))
-        blend = any(seen.blends(one, other) for other in range(count) if other != one)
-        values["fusion_rate"].append(float(blend or (one != i and carried[one] == one)))
+        values["fusion_rate"].append(float(seen.fused(one, count) or (one != i and carried[one] == one)))
     return values
 
 

@@ -19,6 +19,8 @@ from data.puppets.prompts import Prompt, write_prompt
 SPLIT = "test"  # identities, poses and combinations of actions that are in no training set
 ALIKE = 0.6  # share of scenes whose people are all of one sex on purpose, since those are mistaken for one another
 
+DISTRACTORS = 7  # identities that each person is told from, beside those of the scene
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stage:
@@ -59,10 +61,11 @@ class Stage:
         """COCO joints in pixels, as the skeletons of the training show them."""
         return np.stack([keypoints(person, self.owners, i) for i, person in enumerate(self.scene.people)])
 
-    def distractors(self, count: int) -> list[list[Identity]]:
-        """For each person `count` identities of the same kind that are not in the scene."""
+    @functools.cached_property
+    def distractors(self) -> list[list[Identity]]:
+        """For each person `DISTRACTORS` identities of the same kind that are not in the scene."""
         rng = np.random.default_rng([*self.key, 1])
-        return [[sample_identity(rng, who.kind, SPLIT) for _ in range(count)] for who in self.cast]
+        return [[sample_identity(rng, who.kind, SPLIT) for _ in range(DISTRACTORS)] for who in self.cast]
 
 
 def make_stage(seed: int, people: int, index: int, size: int = 128) -> Stage:

@@ -1,6 +1,7 @@
 """Published folders of tiny feature networks with random weights, as transformers lays them out."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -33,13 +34,23 @@ CLIP_SETTINGS = {
 WORDS = ["[UNK]", "a", "backpack", "dog", "on", "the", "beach", "cat", "snow", "in", "[START]", "[END]"]
 
 
-def random_leaves(model, *examples, seed=0):
+@functools.cache
+def abstract_of(config):
+    """The shapes of a network's tree; traced once for all tests."""
+    side = config.vision.image_size if isinstance(config, ClipConfig) else config.image_size[0]
+    examples = [jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)]
+    if isinstance(config, ClipConfig):
+        examples.append(jax.ShapeDtypeStruct((1, 1), jnp.int32))
+    module = ClipFeatures if isinstance(config, ClipConfig) else VisionTransformer
+    return jax.eval_shape(module(config).init, jax.random.key(0), *examples)["params"]
+
+
+def random_leaves(config, seed=0):
     """Path -> random values, near one for scales."""
     rng = np.random.default_rng(seed)
-    abstract = jax.eval_shape(model.init, jax.random.key(0), *examples)["params"]
     return {
         path: (0.5 * rng.normal(size=leaf.shape) + ("scale" in path)).astype(np.float32)
-        for path, leaf in flatten(abstract).items()
+        for path, leaf in flatten(abstract_of(config)).items()
     }
 
 
@@ -65,13 +76,13 @@ def write_vit(folder, name, **changed):
     second = name == "DINOv2"
     config = VitConfig(**{**vars(VIT), "layer_scale": second})
     settings = {"model_type": "dinov2", "mlp_ratio": 2} if second else {"model_type": "vit", "intermediate_size": 16}
-    leaves = random_leaves(VisionTransformer(config), jnp.zeros((1, 280, 280, 3)))
+    leaves = random_leaves(config)
     return write(folder, leaves, vit_naming(config), VIT_SETTINGS | settings, **changed), leaves
 
 
 def write_clip(folder, **changed):
     """A folder of CLIP with a tokenizer of a few words, and its leaves."""
-    leaves = random_leaves(ClipFeatures(CLIP), jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 9), jnp.int32))
+    leaves = random_leaves(CLIP)
     write(folder, leaves, clip_naming(CLIP), CLIP_SETTINGS, **changed)
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -86,16 +97,7 @@ def load(folder, name, image_size=224):
     """The sizes and parameters of "DINO", "DINOv2" or "CLIP" as `features` opens them."""
     if name == "CLIP":
         config = read_clip_config(folder)
-        side = config.vision.image_size
-        examples = picture_of(side), jax.ShapeDtypeStruct((1, 1), jnp.int32)
-        abstract = jax.eval_shape(ClipFeatures(config).init, jax.random.key(0), *examples)["params"]
-        return config, load_clip(folder, config, abstract)
+        return config, load_clip(folder, config, abstract_of(config))
     config = read_vit_config(folder, name)
-    example = picture_of(config.image_size[0])
-    abstract = jax.eval_shape(VisionTransformer(config).init, jax.random.key(0), example)["params"]
-    params = load_vit(folder, config, abstract, image_size)
+    params = load_vit(folder, config, abstract_of(config), image_size)
     return dataclasses.replace(config, image_size=(image_size, image_size)), params
-
-
-def picture_of(side):
-    return jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)

@@ -105,6 +105,10 @@ def test_in_the_rag_track_the_skeleton_given_and_the_photo_are_different_truths(
     for name in ("oks_abs", "oks_box"):
         assert found[name] == pytest.approx(calibration[f"retrieved_{name}"].value)
         assert found[name] < 0.99
+    # A picture that tells what it was drawn with is held to that.
+    other = [joints(60, 30), joints(140)]
+    sample = Sample(benchmark.cases()[0], 0, paint(other, CANVAS), np.stack(other).astype(np.float32))
+    assert benchmark.score([sample])[0].values["oks_cond"] == pytest.approx([1.0, 1.0])
     assert benchmark.controls(benchmark.cases()) == {}
     assert any("not 1" in note for note in benchmark.notes())
 
@@ -186,7 +190,9 @@ def test_photos_are_the_ceiling_and_strangers_photos_the_floor(scenes, tmp_path)
 
 def test_calibration_and_notes(scenes, files):
     truth = true_people(next(p for p in read_keypoints(files[0]) if p.id == "11"))
-    real = RealPhoto("11", paint(people_of(11), CANVAS), truth)
+    path = files[0].parent / "11.png"
+    Image.fromarray(paint(people_of(11), CANVAS)).save(path)
+    real = RealPhoto("11", path, CANVAS, truth)
     calibrated = CocoComplexPose(scenes, Dots(), canvas=CANVAS, real=[real])
     assert calibrated.calibration()["real_photos_oks"].value == pytest.approx(1.0)
     plain_notes = " ".join(CocoComplexPose(scenes, Dots()).notes())

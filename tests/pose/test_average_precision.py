@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from astra_jax.pose.average_precision import FoundPeople, TruePeople, keypoint_ap
+from astra_jax.pose.average_precision import FoundPeople, TruePeople, keypoint_ap, match_picture, matched_ap
 from astra_jax.pose.oks import oks_matrix
 
 
@@ -25,6 +25,14 @@ def test_by_hand(make_people):
     found = keypoint_ap([picture(make_people, [(0, 500), (0, 0)], [0.9, 0.8], count=2)])
     assert found["AP"] == pytest.approx(0.5 * 51 / 101)
     assert found["AR"] == pytest.approx(0.5)
+
+
+def test_pictures_that_are_matched_already_give_the_same_precision(make_people):
+    pictures = [picture(make_people, [(0, 9)], [1.0]), picture(make_people, [(0, 500), (0, 0)], [0.9, 0.8], count=2)]
+    for drawn in ([0, 1], [1, 1, 0], [0]):
+        expected = keypoint_ap([pictures[i] for i in drawn])["AP"]
+        assert matched_ap([match_picture(*pictures[i]) for i in drawn]) == expected
+    assert matched_ap([]) == -1
 
 
 def test_thresholds(make_people):
