@@ -211,7 +211,8 @@ def wait_for(condition, process, seconds=120):
 
 
 STOPPABLE = """
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have background jobs ignore it
 from astra_jax.processes import Processes
 with Processes() as processes:
     processes.run([sys.executable, "-Sc", sys.argv[1]], pathlib.Path(sys.argv[2]), "child", 1)
@@ -221,13 +222,13 @@ with Processes() as processes:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_children_end_with_their_parent(tmp_path, number):
     child = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)"
-    parent = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", STOPPABLE, child, str(tmp_path / "log")],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), parent)
-    parent.send_signal(number)
-    parent.communicate(timeout=60)
+    ) as parent:  # fmt: skip
+        wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), parent)
+        parent.send_signal(number)
+        parent.communicate(timeout=60)
     assert parent.returncode == (143 if number == signal.SIGTERM else -2)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
