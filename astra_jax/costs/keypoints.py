@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from astra_jax.config import KeypointsConfig, VitPoseConfig
 from astra_jax.costs.encoders import clip_blocks
 from astra_jax.costs.tally import Tally
+from astra_jax.vit_config import KeypointsConfig, VitPoseConfig
 
 _TAPS = 16  # of a deconvolution
 

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from astra_jax.config import KeypointsConfig, VitPoseConfig
 from astra_jax.errors import UserError
 from astra_jax.inputs.keypoint_examples import MIRRORED, PIXEL, picture_map
 from astra_jax.inputs.person_crops import CropMap, crop_map, grid_scale
@@ -26,6 +25,7 @@ from astra_jax.params import Params
 from astra_jax.pose.average_precision import FoundPeople
 from astra_jax.pose.oks import BOX_FILL, SIGMAS, areas, oks_matrix
 from astra_jax.pose.skeleton import BODY_POINTS
+from astra_jax.vit_config import KeypointsConfig, VitPoseConfig
 from astra_jax.weights.pretrained import check_tree, load_pretrained
 from astra_jax.weights.vitpose import load_vitpose, read_vitpose_config
 

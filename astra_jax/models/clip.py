@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from astra_jax.config import ClipConfig, ClipTextConfig, ClipVisionConfig, SiglipVisionConfig, VitConfig
+from astra_jax.config import ClipConfig, ClipTextConfig, ClipVisionConfig, SiglipVisionConfig
 from astra_jax.errors import UserError
 from astra_jax.models.attention import attend
 from astra_jax.models.sharding import constrain
+from astra_jax.vit_config import VitConfig
 
 _EPS = 1e-5
 # Of the pictures CLIP was trained on, red, green and blue on a scale of 1.

@@ -12,9 +12,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from astra_jax.config import VitConfig
 from astra_jax.errors import UserError
 from astra_jax.models.clip import clip_layers, layer_norm
+from astra_jax.vit_config import VitConfig
 
 exact_gelu = functools.partial(nn.gelu, approximate=False)
 

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from astra_jax.config import VitPoseConfig
 from astra_jax.models.clip import layer_norm
 from astra_jax.models.vit import VisionTransformer
+from astra_jax.vit_config import VitPoseConfig
 
 _TAPS = 4  # of a deconvolution along one side; its stride is 2, its padding 1
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-from astra_jax.config import ClipConfig, ClipTextConfig, ClipVisionConfig, VitConfig
+from astra_jax.config import ClipConfig, ClipTextConfig, ClipVisionConfig
 from astra_jax.errors import UserError
 from astra_jax.params import Params
+from astra_jax.vit_config import VitConfig
 from astra_jax.weights.encoder_settings import read_eps, read_settings, read_sizes, require
 from astra_jax.weights.encoders import clip_naming, clip_unread
 from astra_jax.weights.importing import load_published

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float
 
-from astra_jax.config import VitConfig
+from astra_jax.vit_config import VitConfig
 from astra_jax.weights.encoders import affine, affine_layers, has_prefix, stacked
 from astra_jax.weights.mapping import CONV, LINEAR, SAME, Layout, Naming, one
 

@@ -13,9 +13,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from astra_jax.config import VitConfig, VitPoseConfig
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten, unflatten
+from astra_jax.vit_config import VitConfig, VitPoseConfig
 from astra_jax.weights.encoder_settings import read_eps, read_settings, read_sizes, require
 from astra_jax.weights.encoders import affine, affine_layers
 from astra_jax.weights.importing import load_published

@@ -17,6 +17,7 @@ from astra_jax.planning.abstract import abstract_batch
 from astra_jax.training.mesh import make_mesh
 from astra_jax.training.objectives import make_objective
 from astra_jax.training.partition import merge, partition
+from astra_jax.vit_config import KeypointsConfig, VitConfig, VitPoseConfig
 
 MODEL = c.ModelConfig(
     transformer=c.TransformerConfig(
@@ -36,9 +37,9 @@ CACHED = {"condition_attention": "cached"}
 DATA = c.DataConfig(height=8, width=12, reference_size=4)
 
 
-VIT = c.VitConfig(image_size=(8, 12), patch=4, width=8, layers=2, heads=2, mlp_dim=20, class_token=False)
-KEYPOINTS = c.KeypointsConfig(
-    joints=c.VitPoseConfig(VIT, channels=(6, 4)), people=c.VitPoseConfig(VIT, "simple", scale_factor=2, maps=5)
+VIT = VitConfig(image_size=(8, 12), patch=4, width=8, layers=2, heads=2, mlp_dim=20, class_token=False)
+KEYPOINTS = KeypointsConfig(
+    joints=VitPoseConfig(VIT, channels=(6, 4)), people=VitPoseConfig(VIT, "simple", scale_factor=2, maps=5)
 )
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from astra_jax.config import ClipConfig, ClipTextConfig, ClipVisionConfig, VitConfig
+from astra_jax.config import ClipConfig, ClipTextConfig, ClipVisionConfig
 from astra_jax.models.clip import ClipFeatures
 from astra_jax.models.vit import VisionTransformer
 from astra_jax.params import flatten
+from astra_jax.vit_config import VitConfig
 from astra_jax.weights.encoders import clip_naming
 from astra_jax.weights.feature_networks import load_clip, load_vit, read_clip_config, read_vit_config
 from astra_jax.weights.mapping import save_leaf

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from astra_jax.config import Config, KeypointsConfig, VitConfig, VitPoseConfig
+from astra_jax.config import Config
 from astra_jax.errors import UserError
 from astra_jax.evaluation import vitpose_estimator
 from astra_jax.evaluation.estimators import Estimator
@@ -20,6 +20,7 @@ from astra_jax.models.vitpose import VitPose
 from astra_jax.params import flatten, unflatten
 from astra_jax.pose.oks import BOX_FILL, SIGMAS
 from astra_jax.training.keypoint_objective import KeypointObjective
+from astra_jax.vit_config import KeypointsConfig, VitConfig, VitPoseConfig
 from astra_jax.weights.pretrained import save_pretrained
 
 VIT = VitConfig((32, 32), patch=8, width=16, layers=1, heads=2, mlp_dim=16, class_token=False)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from astra_jax.config import Config, KeypointsConfig, TrainConfig, VitConfig, VitPoseConfig
+from astra_jax.config import Config, TrainConfig
 from astra_jax.errors import UserError
 from astra_jax.inputs import keypoint_examples
 from astra_jax.inputs.example import Example
@@ -13,6 +13,7 @@ from astra_jax.inputs.keypoint_examples import MIRRORED, collate_keypoints, keyp
 from astra_jax.inputs.person_crops import grid_scale
 from astra_jax.inputs.pipeline import make_dataset
 from astra_jax.pose.oks import SIGMAS, areas
+from astra_jax.vit_config import KeypointsConfig, VitConfig, VitPoseConfig
 
 SIZE = 96
 VIT = VitConfig((64, 64), patch=16, width=8, layers=1, heads=2, mlp_dim=16, class_token=False)

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from astra_jax.config import VitConfig
 from astra_jax.errors import UserError
 from astra_jax.models.vit import VisionTransformer
+from astra_jax.vit_config import VitConfig
 
 SMALL = VitConfig(image_size=(24, 16), patch=8, width=16, layers=2, heads=2, mlp_dim=32)
 

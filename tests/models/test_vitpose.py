@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from astra_jax.config import VitConfig, VitPoseConfig
 from astra_jax.errors import UserError
 from astra_jax.models.vit import imagenet_normalise
 from astra_jax.models.vitpose import VitPose, double, interpolate
+from astra_jax.vit_config import VitConfig, VitPoseConfig
 
 VIT = VitConfig((12, 8), patch=4, width=8, layers=1, heads=2, mlp_dim=12, class_token=False)
 

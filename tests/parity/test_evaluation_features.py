@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from astra_jax.config import CLIP_L14, DINO_V2, ClipConfig, VitConfig
+from astra_jax.config import CLIP_L14, ClipConfig
 from astra_jax.evaluation.features import open_clip, open_vit
 from astra_jax.evaluation.preprocessing import middle_square
 from astra_jax.models.clip import ClipFeatures, clip_normalise
 from astra_jax.models.vit import VisionTransformer, imagenet_normalise
 from astra_jax.params import flatten
+from astra_jax.vit_config import DINO_V2, VitConfig
 from astra_jax.weights.encoders import clip_naming, clip_unread
 from astra_jax.weights.mapping import naming_shapes
 from astra_jax.weights.vit import resample_positions, vit_naming

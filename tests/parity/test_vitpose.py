@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from astra_jax.config import VitConfig, VitPoseConfig
 from astra_jax.errors import UserError
 from astra_jax.evaluation.vitpose_estimator import published_estimator
 from astra_jax.inputs.person_crops import crop_map, grid_scale
@@ -18,6 +17,7 @@ from astra_jax.models.heatmaps import dark_places
 from astra_jax.models.vit import imagenet_normalise
 from astra_jax.models.vitpose import VitPose
 from astra_jax.params import flatten
+from astra_jax.vit_config import VitConfig, VitPoseConfig
 from astra_jax.weights.mapping import naming_shapes
 from astra_jax.weights.vitpose import fold, unfolded, vitpose_naming, vitpose_unread
 from tests.parity.published import assert_close, read, spread

@@ -15,15 +15,16 @@ from astra_jax.params import flatten
 from astra_jax.training.keypoint_objective import KeypointObjective, joint_loss, wave_positions
 from astra_jax.training.loop import train
 from astra_jax.training.mesh import check_axes, make_mesh
+from astra_jax.vit_config import KeypointsConfig, VitConfig, VitPoseConfig
 from astra_jax.weights.pretrained import load_pretrained
 from configs.puppet_keypoints import get_config
 
 GRID = (8, 8)
-VIT = c.VitConfig((32, 32), patch=8, width=16, layers=1, heads=2, mlp_dim=16, class_token=False)
+VIT = VitConfig((32, 32), patch=8, width=16, layers=1, heads=2, mlp_dim=16, class_token=False)
 CONFIG = c.Config(
     model=c.ModelConfig(dtype="float32"),
-    keypoints=c.KeypointsConfig(
-        joints=c.VitPoseConfig(VIT, stem=(8,), channels=()), people=c.VitPoseConfig(VIT, channels=(), maps=5)
+    keypoints=KeypointsConfig(
+        joints=VitPoseConfig(VIT, stem=(8,), channels=()), people=VitPoseConfig(VIT, channels=(), maps=5)
     ),
     train=c.TrainConfig(
         objective="keypoints", batch_size=4, steps=20, log_every=5, sample_every=0, checkpoint_every=0,

@@ -5,16 +5,7 @@ import jax
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from astra_jax.config import (
-    VITPOSE_B,
-    Config,
-    DsmConfig,
-    KeypointsConfig,
-    LoraConfig,
-    MeshConfig,
-    ModelConfig,
-    VitPoseConfig,
-)
+from astra_jax.config import Config, DsmConfig, LoraConfig, MeshConfig, ModelConfig
 from astra_jax.params import flatten
 from astra_jax.training.astra_objective import AstraObjective
 from astra_jax.training.autoencoder_objective import AutoencoderObjective
@@ -22,6 +13,7 @@ from astra_jax.training.keypoint_objective import KeypointObjective
 from astra_jax.training.mesh import make_mesh, shardings
 from astra_jax.training.optimizer import make_optimizer
 from astra_jax.training.state import abstract_state
+from astra_jax.vit_config import VITPOSE_B, KeypointsConfig, VitPoseConfig
 
 STEM = Config(
     keypoints=KeypointsConfig(joints=VitPoseConfig(dataclasses.replace(VITPOSE_B, patch_padding=0), stem=(64, 128)))
