@@ -31,7 +31,6 @@ from astra_jax.drawing_run import DrawingRun
 from astra_jax.errors import UserError
 from astra_jax.evaluation.coco_complex_pose import CocoComplexPose
 from astra_jax.evaluation.coco_scenes import SOURCE, read_scenes
-from astra_jax.evaluation.coco_tracks import Track
 from astra_jax.evaluation.dreambench import MULTI_IMAGES, SINGLE_IMAGES, DreamBench
 from astra_jax.evaluation.dreambench_data import LISTS, PHOTOS, dreambooth_entries, read_subjects, uno_entries
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures, open_clip, open_vit
@@ -43,17 +42,18 @@ from astra_jax.evaluation.portraits import Portraits
 from astra_jax.evaluation.real_people import read_real_photos
 from astra_jax.evaluation.report import keep, write_report
 from astra_jax.evaluation.result import MODEL, Result, headline
-from astra_jax.evaluation.samples import Benchmark, Case, Sample
+from astra_jax.evaluation.samples import TRACKS, Benchmark, Case, Sample, Track
 from astra_jax.evaluation.scoring import Scored, figures_of, score_samples
 from astra_jax.evaluation.vitpose_estimator import published_estimator, puppet_estimator
 from astra_jax.inputs.photos import load_photo
 from astra_jax.inputs.requests import GivenPose
 from astra_jax.model_flags import ModelFlags
 from astra_jax.results import ResultWriter, read_png
+from astra_jax.weights import vitpose
+from astra_jax.weights.feature_networks import OFFICIAL
 
 _HERE = pathlib.Path(__file__).resolve().parent
 BENCHMARKS = ("puppets", "dreambench_single", "dreambench_multi", "coco_complex_pose")
-TRACKS = ("oracle", "rag", "none")
 COCO_KEYPOINTS = ("person_keypoints_val2017.json", "annotations/person_keypoints_val2017.json", "coco_kpts_val2017.npz")
 COCO_CAPTIONS = ("captions_val2017.json", "annotations/captions_val2017.json")
 _SOURCES = {
@@ -89,10 +89,8 @@ _PHOTOS = flags.DEFINE_string("photos", None, "For coco_complex_pose: a folder o
 _NETWORKS = {
     name: flags.DEFINE_string(name, None, f"The folder of {published}, or of another network of its kind.")
     for name, published in (
-        ("clip", "openai/clip-vit-base-patch32"),
-        ("dino", "facebook/dino-vits16"),
-        ("dinov2", "facebook/dinov2-small"),
-        ("vitpose", "usyd-community/vitpose-base-simple"),
+        *((name.lower(), published) for name, published in OFFICIAL.items()),
+        ("vitpose", vitpose.OFFICIAL),
     )
 }
 _MOVENET = flags.DEFINE_string(

@@ -28,11 +28,11 @@ from astra_jax.errors import UserError
 from astra_jax.evaluation.ablation import Cell, cells, headline_of, panels, summary
 from astra_jax.evaluation.dot_plot import dot_plot
 from astra_jax.evaluation.result import DIGITS, FILE, Result, read_result
+from astra_jax.evaluation.samples import TRACKS
 from astra_jax.pose.files import read_json
 from astra_jax.processes import Processes
 from astra_jax.whole_files import write_whole
 
-TRACKS = ("oracle", "rag", "none")  # evaluate.py's
 TABLE, PLOT, MEASURING = "table.md", "plot.svg", "measuring.json"
 FORMAT = 1
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from astra_jax.evaluation.dot_plot import Mark, Panel, Row
-from astra_jax.evaluation.figures import LEVEL, RESAMPLES, Figure, mean_figure
+from astra_jax.evaluation.figures import LEVEL, RESAMPLES, Figure, mean_figure, percentiles
 from astra_jax.evaluation.markdown import interval, number, table, text
 from astra_jax.evaluation.result import CEILING, FLOOR, Result
 
@@ -82,10 +82,9 @@ def difference(groups: Groups, others: Groups, seed: int = 0, resamples: int = R
     drawn = rng.integers(len(groups), size=(resamples, len(groups)))
     (a, n), (b, m) = ((sums[drawn].sum(axis=1), counts[drawn].sum(axis=1)) for sums, counts in sides)
     there = (n > 0) & (m > 0)  # a draw of cases that have no value says nothing
-    low, high = np.quantile(a[there] / n[there] - b[there] / m[there], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     (sums, counts), (other_sums, other_counts) = sides
     value = math.fsum(sums) / int(counts.sum()) - math.fsum(other_sums) / int(other_counts.sum())
-    return Figure(value, float(low), float(high), len(groups))
+    return Figure(value, *percentiles(a[there] / n[there] - b[there] / m[there]), len(groups))
 
 
 def summary(

@@ -15,24 +15,23 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from astra_jax.evaluation.coco_scenes import Scene
-from astra_jax.evaluation.coco_tracks import Skeletons, Track, around, skeleton_people
+from astra_jax.evaluation.coco_tracks import Skeletons, around, skeleton_people
 from astra_jax.evaluation.estimators import Estimator
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures
 from astra_jax.evaluation.figure_names import figure_name
 from astra_jax.evaluation.figures import Figure
-from astra_jax.evaluation.picture_files import LazySamples
+from astra_jax.evaluation.picture_files import SMALL, LazySamples, references
 from astra_jax.evaluation.portraits import Portraits, likeness
 from astra_jax.evaluation.pose_scores import pose_values
 from astra_jax.evaluation.real_people import RealPhoto, calibrate, photo_path
-from astra_jax.evaluation.samples import Case, Sample, Scores
+from astra_jax.evaluation.samples import Case, Sample, Scores, Track
 from astra_jax.evaluation.similarity import text_similarity
 from astra_jax.inputs.photos import letterbox, load_photo
 from astra_jax.inputs.requests import Request, SubjectRequest
 from astra_jax.pose.average_precision import FoundPeople, TruePeople
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.drawing import draw, fit
-
-SMALL = 192  # pixels: the longer side of what a report shows beside a picture
+from astra_jax.pose.skeleton import visible
 
 
 class CocoComplexPose:
@@ -157,11 +156,9 @@ class CocoComplexPose:
         size = sample.picture.shape[:2]
         small = max(1, round(size[0] * SMALL / max(size))), max(1, round(size[1] * SMALL / max(size)))
         asked, found = (fit(people.people, size, small) for people in pair)
-        found = np.concatenate([found[..., :2], np.full_like(found[..., 2:], 2)], axis=-1)
-        shown = {"given" if given else "people of the photo": draw(asked, small), "found": draw(found, small)}
-        for number, subject in enumerate(sample.case.request.subjects, 1):
-            shown[f"{number}: {subject.phrase}"] = letterbox(load_photo(subject.image), (SMALL, SMALL))
-        return shown
+        asked_for = "given" if given else "people of the photo"
+        shown = {asked_for: draw(asked, small), "found": draw(visible(found), small)}
+        return shown | references(sample.case.request.subjects)
 
     def controls(self, cases: Sequence[Case]) -> Mapping[str, Sequence[Sample]]:
         """The photos themselves, and as the floor that of the next case; none where the photos show other poses than

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -13,13 +12,13 @@ from astra_jax.evaluation.coco_scenes import Scene, check_held_out
 from astra_jax.evaluation.figures import Figure, mean_figure
 from astra_jax.evaluation.pose_scores import pose_values
 from astra_jax.evaluation.real_people import moved
+from astra_jax.evaluation.samples import Track
 from astra_jax.inputs.requests import GivenPose
 from astra_jax.pose.average_precision import FoundPeople, TruePeople
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.retrieval import Retriever
 from astra_jax.pose.skeleton import boxes as joint_boxes
 
-Track = Literal["oracle", "rag", "none"]
 JOINT_BOX = 1.2  # a person's box, of the one around the joints: hair, hands and feet lie beyond (our decision)
 BLIND_SHIFTS = 10  # other scenes that each one's people are compared with
 

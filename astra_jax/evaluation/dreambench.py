@@ -12,21 +12,20 @@ import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from astra_jax.evaluation.dreambench_controls import controls
 from astra_jax.evaluation.dreambench_data import Entry, Subject
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures
 from astra_jax.evaluation.figure_names import PUBLISHED, figure_name
 from astra_jax.evaluation.figures import Figure
-from astra_jax.evaluation.picture_files import digest
+from astra_jax.evaluation.picture_files import digest, references
 from astra_jax.evaluation.samples import Case, Sample, Scores
-from astra_jax.evaluation.similarity import cosines, text_similarity
-from astra_jax.inputs.photos import letterbox, load_photo
+from astra_jax.evaluation.similarity import several_subjects_similarity, text_similarity
+from astra_jax.inputs.photos import load_photo
 from astra_jax.inputs.requests import Request, SubjectRequest
 
 SINGLE_IMAGES, MULTI_IMAGES = 4, 6  # a prompt, as DreamBooth and UNO draw
-SMALL = 192  # pixels: references beside a picture in a report
 
 
 class DreamBench:
@@ -66,7 +65,7 @@ class DreamBench:
         self._networks = {figure_name(network): network for network in [*networks, *(clip[:1] if clip else ())]}
         self._texts = clip[1] if clip else None
         self._images, self._canvas, self._seed = images, canvas, seed
-        self._real, self._beside = functools.cache(self._read_real), functools.cache(self._draw_beside)
+        self._real, self._beside = functools.cache(self._read_real), functools.cache(references)
         self.headline = (*self._networks, *(("clip_t",) if clip else ()))
 
     def cases(self) -> list[Case]:
@@ -77,7 +76,7 @@ class DreamBench:
         height, width = self._canvas or (None, None)
         return Request(
             prompt=entry.prompt,
-            subjects=tuple(SubjectRequest(*pair) for pair in zip(entry.phrases, entry.photos, strict=True)),
+            subjects=_subjects(entry),
             pose="none",
             seed=self._seed,
             num_images=self._images,
@@ -100,19 +99,18 @@ class DreamBench:
                 matches = text_similarity(vectors, self._texts([entry.prompt for entry in entries]))
                 for row, match in zip(values, matches, strict=True):
                     row["clip_t"] = [float(match)]
-        return [Scores(row, None, self._beside(entry)) for row, entry in zip(values, entries, strict=True)]
+        return [Scores(row, None, self._beside(_subjects(entry))) for row, entry in zip(values, entries, strict=True)]
 
     def _likeness(self, name: str, vector: Float[np.ndarray, "D"], entry: Entry, same: str) -> dict[str, list[float]]:
         every, given = [], []
         for subject, photo in zip(entry.subjects, entry.photos, strict=True):
             photos, (digests, real) = self._subjects[subject].photos, self._real(subject)
             others = [i for i, known in enumerate(digests) if known != same]
-            alike = cosines(vector[None], real[name])[0]
-            every.append(alike[others])
-            given.append(alike[[i for i in others if photos[i] == photo]])
+            every.append(real[name][others])
+            given.append(real[name][[i for i in others if photos[i] == photo]])
         # A subject none of whose photos is left says nothing, and then there is no mean over the subjects either.
         return {
-            key: [float(np.mean([row.mean() for row in rows]))] if all(map(len, rows)) else []
+            key: several_subjects_similarity(vector[None], rows).tolist() if all(map(len, rows)) else []
             for key, rows in ((name, every), (f"{name}_given", given))
         }
 
@@ -120,10 +118,6 @@ class DreamBench:
         """Digests of a subject's photos, and what each network makes of them."""
         photos = [load_photo(path) for path in self._subjects[subject].photos]
         return list(map(digest, photos)), {name: network(photos) for name, network in self._networks.items()}
-
-    def _draw_beside(self, entry: Entry) -> Mapping[str, UInt8[np.ndarray, "_ _ 3"]]:
-        rows = enumerate(zip(entry.phrases, entry.photos, strict=True), 1)
-        return {f"{number}: {phrase}": letterbox(load_photo(path), (SMALL, SMALL)) for number, (phrase, path) in rows}
 
     def controls(self, cases: Sequence[Case]) -> Mapping[str, Sequence[Sample]]:
         """Real photos in the place of pictures (`dreambench_controls`)."""
@@ -148,3 +142,7 @@ class DreamBench:
         shown = "two photos side by side" if several else "a photo"
         notes.append(f"the ceiling shows {shown}, not those given, of the same subjects, the floor of others")
         return notes
+
+
+def _subjects(entry: Entry) -> tuple[SubjectRequest, ...]:
+    return tuple(SubjectRequest(*pair) for pair in zip(entry.phrases, entry.photos, strict=True))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Float
 
 T = TypeVar("T")
 
@@ -47,8 +48,7 @@ def mean_figure(groups: Sequence[Sequence[float]], seed: int = 0, resamples: int
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(groups), size=(resamples, len(groups)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Figure(math.fsum(sums) / int(counts.sum()), float(low), float(high), int(counts.sum()))
+    return Figure(math.fsum(sums) / int(counts.sum()), *percentiles(means), int(counts.sum()))
 
 
 def set_figure(
@@ -63,5 +63,10 @@ def set_figure(
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(items), size=(resamples, len(items)))
     values = [statistic([items[i] for i in draw]) for draw in draws]
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Figure(float(statistic(items)), float(low), float(high), len(items))
+    return Figure(float(statistic(items)), *percentiles(values), len(items))
+
+
+def percentiles(draws: Sequence[float] | Float[np.ndarray, "N"]) -> tuple[float, float]:
+    """The ends of the interval that holds the middle `LEVEL` of a bootstrap's draws."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

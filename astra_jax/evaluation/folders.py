@@ -6,9 +6,9 @@ import pathlib
 from collections.abc import Sequence
 
 from astra_jax.errors import UserError
+from astra_jax.evaluation.picture_files import SUFFIXES
 from astra_jax.evaluation.samples import Case
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 Names = dict[tuple[str, int], pathlib.Path]  # of the pictures by case and index
 
 

@@ -1,4 +1,5 @@
-"""Pictures of controls: read when they are looked at, since a data set's photos do not fit into memory together."""
+"""Pictures of benchmarks: of controls, read when they are looked at, since a data set's photos do not fit into memory
+together; and those that are shown beside others."""
 
 from __future__ import annotations
 
@@ -9,6 +10,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from astra_jax.evaluation.samples import Case, Sample
+from astra_jax.inputs.photos import letterbox, load_photo
+from astra_jax.inputs.requests import SubjectRequest
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # of pictures that users bring
+SMALL = 192  # pixels: the longer side of what a report shows beside a picture
 
 
 class LazySamples(Sequence[Sample]):
@@ -27,6 +33,17 @@ class LazySamples(Sequence[Sample]):
             return LazySamples(self._rows[place])
         case, index, picture = self._rows[place]
         return Sample(case, index, picture())
+
+
+def references(subjects: Sequence[SubjectRequest]) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
+    """What a report shows of the photos that a picture was asked for with, each under its number and phrase.
+
+    Raises `UserError` as `load_photo` does.
+    """
+    return {
+        f"{number}: {subject.phrase}": letterbox(load_photo(subject.image), (SMALL, SMALL))
+        for number, subject in enumerate(subjects, 1)
+    }
 
 
 def digest(picture: UInt8[np.ndarray, "H W 3"]) -> str:

@@ -10,12 +10,12 @@ from jaxtyping import Float, UInt8
 
 from astra_jax.errors import UserError
 from astra_jax.evaluation.features import ImageFeatures
+from astra_jax.evaluation.picture_files import SUFFIXES
 from astra_jax.evaluation.similarity import cosines, person_crop
 from astra_jax.inputs.photos import load_photo
 from astra_jax.inputs.requests import Photo
 from astra_jax.pose.oks import assigned
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MOST = 1000  # portraits of a pool
 
 

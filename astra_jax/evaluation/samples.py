@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -14,6 +14,9 @@ from astra_jax.evaluation.figures import Figure
 from astra_jax.inputs.requests import Request
 from astra_jax.pose.average_precision import FoundPeople, TruePeople
 
+# What a picture is drawn with beside words and references: the true poses, those retrieved by the prompt, or none.
+Track = Literal["oracle", "rag", "none"]
+TRACKS: tuple[Track, ...] = get_args(Track)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 

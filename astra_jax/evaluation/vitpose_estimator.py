@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from astra_jax.errors import UserError
-from astra_jax.inputs.keypoint_examples import MIRRORED, PIXEL, picture_map
+from astra_jax.inputs.keypoint_examples import MIRRORED, PIXEL, joint_tolerances, picture_map
 from astra_jax.inputs.person_crops import CropMap, crop_map, grid_scale
 from astra_jax.models.heatmaps import dark_places, distributions, expected_places
 from astra_jax.models.keypoint_batch import MOST_PEOPLE
@@ -23,8 +23,9 @@ from astra_jax.models.vit import imagenet_normalise
 from astra_jax.models.vitpose import VitPose
 from astra_jax.params import Params
 from astra_jax.pose.average_precision import FoundPeople
-from astra_jax.pose.oks import BOX_FILL, SIGMAS, areas, oks_matrix
-from astra_jax.pose.skeleton import BODY_POINTS
+from astra_jax.pose.oks import BOX_FILL, areas, oks_matrix
+from astra_jax.pose.skeleton import BODY_POINTS, visible, with_sizes
+from astra_jax.pose.skeleton import boxes as joint_boxes
 from astra_jax.vit_config import KeypointsConfig, VitPoseConfig
 from astra_jax.weights.pretrained import check_tree, load_pretrained
 from astra_jax.weights.vitpose import load_vitpose, read_vitpose_config
@@ -81,7 +82,7 @@ class VitPoseEstimator:
         searched = self._search(pictures)
         # The second look is at the box of the joints that the first one found: nearer to the truth than a head's guess.
         first = self._read(pictures, [box for box, _ in searched])
-        found = self._read(pictures, [_boxes_around(people) for people in first])
+        found = self._read(pictures, [with_sizes(joint_boxes(visible(people))) for people in first])
         kept = [self._kept(people, heads) for people, (_, heads) in zip(found, searched, strict=True)]
         return [_without_doubles(people) for people in kept]
 
@@ -102,7 +103,7 @@ class VitPoseEstimator:
         for picture, box, head in zip(pictures, corners, heads, strict=True):
             box = box[head >= HEAD] * np.tile([picture.shape[1], picture.shape[0]], 2)
             low, high = np.minimum(box[:, :2], box[:, 2:]), np.maximum(box[:, :2], box[:, 2:])
-            result.append((np.concatenate([low, high - low], axis=1), head[head >= HEAD]))
+            result.append((with_sizes(np.concatenate([low, high], axis=1)), head[head >= HEAD]))
         return result
 
     def _read(
@@ -118,8 +119,7 @@ class VitPoseEstimator:
                 place = crop_map(box - (self.pixel, self.pixel, 0, 0), size)
                 maps.append(place)
                 cuts.append(place.cut(picture))
-                pixels = np.sqrt(abs(np.linalg.det(place.matrix)) * cell.prod())  # of the picture, a cell
-                tolerances.append(2 * SIGMAS * np.sqrt(max(BOX_FILL * box[2] * box[3], 1.0)) / pixels)
+                tolerances.append(joint_tolerances(max(BOX_FILL * box[2] * box[3], 1.0), place, cell))
         arrays = [np.stack(cuts), np.stack(tolerances).astype(np.float32)] if cuts else []
         cells, confidences = _in_batches(functools.partial(self.reader, self.params), arrays)
         people = [
@@ -209,18 +209,11 @@ def _in_batches(run: Callable[..., tuple[Array, Array]], arrays: list[np.ndarray
     return np.concatenate(first), np.concatenate(second)
 
 
-def _boxes_around(people: Float[np.ndarray, "P 17 3"]) -> Float[np.ndarray, "P 4"]:
-    """Boxes (x, y, width, height) around all joints."""
-    low, high = people[..., :2].min(axis=1), people[..., :2].max(axis=1)
-    return np.concatenate([low, high - low], axis=1)
-
-
 def _without_doubles(found: FoundPeople) -> FoundPeople:
     """The finds of which no better one is the same person (OKS above `SAME`), best first."""
     people, scores = found.people, found.scores
-    extent = areas(np.concatenate([people[..., :2], np.ones_like(people[..., :1])], axis=-1))
-    marked = np.concatenate([people[..., :2], np.full_like(people[..., :1], 2)], axis=-1)
-    alike = oks_matrix(marked, extent, people)
+    marked = visible(people)
+    alike = oks_matrix(marked, areas(marked), people)
     kept: list[int] = []
     for index in np.argsort(-scores, kind="stable"):
         if not any(max(alike[index, other], alike[other, index]) > SAME for other in kept):

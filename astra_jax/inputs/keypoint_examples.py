@@ -19,7 +19,7 @@ from astra_jax.inputs.example import Example
 from astra_jax.inputs.person_crops import CropMap, crop_map, grid_scale
 from astra_jax.models.keypoint_batch import MOST_PEOPLE, KeypointBatch
 from astra_jax.pose.oks import SIGMAS, areas
-from astra_jax.pose.skeleton import boxes
+from astra_jax.pose.skeleton import boxes, with_sizes
 
 # Left and right exchanged, in COCO's order of joints.
 MIRRORED = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
@@ -111,7 +111,7 @@ def _cut(
     who = -1
     if somebody:
         who = int(rng.choice(known)) if training else int(known[index % len(known)])
-        box = np.concatenate([corners[who, :2], corners[who, 2:] - corners[who, :2]])
+        box = with_sizes(corners[[who]])[0]
     elif box is None:
         box = np.array([0.0, 0.0, picture.shape[1], picture.shape[0]])
     changes: dict[str, Any] = {}
@@ -126,8 +126,7 @@ def _cut(
     cell = grid_scale(size, grid)
     if somebody:
         person = moved_people(people[who][None], place, changes.get("mirrored", False))[0]
-        pixels = pixel_size(place)
-        tolerances = 2 * SIGMAS * np.sqrt(areas(people[who][None])[0]) / pixels / np.sqrt(cell[0] * cell[1])
+        tolerances = joint_tolerances(float(areas(people[who][None])[0]), place, cell)
     else:
         person, tolerances = np.zeros((17, 3)), np.ones(17)
     return {
@@ -147,9 +146,16 @@ def moved_people(
     return moved[:, MIRRORED] if mirrored else moved
 
 
-def pixel_size(place: CropMap) -> float:
-    """Pixels of the picture a pixel of the cut, the geometric mean of both directions."""
-    return float(np.sqrt(abs(np.linalg.det(place.matrix))))
+def joint_tolerances(area: float, place: CropMap, cell: Float[np.ndarray, "2"]) -> Float[np.ndarray, "17"]:
+    """OKS's tolerance s k of every joint, in cells of the maps of a cut.
+
+    Args:
+      area: s^2, of the person, in square pixels of the picture.
+      place: the cut.
+      cell: its pixels a cell, (x, y) (`grid_scale`).
+    """
+    pixels = np.sqrt(abs(np.linalg.det(place.matrix)) * cell.prod())  # of the picture, a cell
+    return 2 * SIGMAS * np.sqrt(area) / pixels
 
 
 def _heads(people: Float[np.ndarray, "P 17 3"]) -> Float[np.ndarray, "P 2"]:

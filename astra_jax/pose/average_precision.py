@@ -40,7 +40,7 @@ class TruePeople:
     def drawn(cls, people: Float[np.ndarray, "P J 3"]) -> TruePeople:
         """People of whom only the joints are known: boxes are drawn around them, areas estimated from those."""
         corners = skeleton.boxes(people[:, : skeleton.BODY_POINTS])
-        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+        boxes = skeleton.with_sizes(corners)
         return cls(people[:, : skeleton.BODY_POINTS], areas(people), boxes, np.zeros(len(people), bool))
 
 

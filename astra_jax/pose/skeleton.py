@@ -77,6 +77,16 @@ def left_to_right(people: Float[np.ndarray, "P J 3"]) -> Int[np.ndarray, "P"]:
     return np.argsort(places(people), kind="stable")
 
 
+def visible(people: Float[np.ndarray, "P J _"]) -> Float[np.ndarray, "P J 3"]:
+    """People with every joint visible: for those whose third number is no visibility, as an estimator's confidences."""
+    return np.concatenate([people[..., :2], np.full((*people.shape[:2], 1), 2.0)], axis=-1)
+
+
+def with_sizes(corners: Float[np.ndarray, "P 4"]) -> Float[np.ndarray, "P 4"]:
+    """Boxes (x0, y0, x1, y1) as (x, y, width, height)."""
+    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+
+
 def boxes(people: Float[np.ndarray, "P J 3"]) -> Float[np.ndarray, "P 4"]:
     """(x0, y0, x1, y1) in pixels around all points present; zeros for a person without any."""
     present = (people[..., 2] > 0)[..., None]

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from astra_jax.pose.oks import areas, image_oks
-from astra_jax.pose.skeleton import boxes
+from astra_jax.pose.skeleton import boxes, visible
 from data.pose_library.actions import ACTIONS, GROUPS, SOLOS, Solo
 from data.pose_library.figures import figures
 
@@ -30,7 +30,7 @@ def likeness(name: str, people: Float[np.ndarray, "P 17 _"]) -> float:
 
     Box on box: all of them together are stretched onto the people of a view, and matched with them (`image_oks`).
     """
-    joints = np.concatenate([people[..., :2].astype(np.float64), np.full((*people.shape[:2], 1), 2.0)], axis=-1)
+    joints = visible(people.astype(np.float64))
     low, size = _box(joints)
     scores = []
     for view in _views(name):

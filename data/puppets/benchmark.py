@@ -14,18 +14,17 @@ from astra_jax.errors import UserError
 from astra_jax.evaluation.estimators import Estimator
 from astra_jax.evaluation.figures import Figure
 from astra_jax.evaluation.pose_scores import pose_values, silhouette_iou
-from astra_jax.evaluation.samples import Case, Sample, Scores
+from astra_jax.evaluation.samples import TRACKS, Case, Sample, Scores
 from astra_jax.inputs.requests import GivenPose, Request, SubjectRequest
 from astra_jax.pose.average_precision import FoundPeople, TruePeople
 from astra_jax.pose.drawing import draw
 from astra_jax.pose.oks import areas, assign, oks_matrix
-from astra_jax.pose.skeleton import BODY_POINTS, left_to_right
+from astra_jax.pose.skeleton import BODY_POINTS, left_to_right, visible
 from data.puppets.acting import action_shown
 from data.puppets.looks import Looks, compare, dress
 from data.puppets.scenery import people_shown, place_shown
 from data.puppets.stages import DISTRACTORS, Stage, make_stage
 
-TRACKS = ("oracle", "rag", "none")
 PEOPLE = (1, 2, 3)
 SCENES = 120
 
@@ -149,7 +148,7 @@ class PuppetsBenchmark:
         self, stage: Stage, sample: Sample, given: Float[np.ndarray, "P 17 3"] | None, found: FoundPeople
     ) -> dict[str, UInt8[np.ndarray, "S S 3"]]:
         size = sample.picture.shape[:2]
-        bones = draw(np.concatenate([found.people[..., :2], np.full((*found.people.shape[:2], 1), 2.0)], axis=-1), size)
+        bones = draw(visible(found.people), size)
         over = np.where(bones.any(axis=-1, keepdims=True), bones, sample.picture // 2)
         shown = {} if given is None else {"skeleton given": draw(given, size)}
         shown |= {"people found": over, "true picture": stage.picture}
