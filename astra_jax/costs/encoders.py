@@ -25,10 +25,11 @@ def t5(tally: Tally, config: ModelConfig) -> None:
 
 
 def clip_blocks(
-    tally: Tally, part: str, length: int, width: int, hidden: int, heads: int, layers: int, count: int = 1
-) -> None:
-    """Pre-norm transformer blocks, CLIP's and SigLIP's."""
-    flows = tally.trains(part)
+    tally: Tally, part: str, length: int, width: int, hidden: int, heads: int, layers: int, count: int = 1,
+    reads: bool = False,
+) -> None:  # fmt: skip
+    """Pre-norm transformer blocks, CLIP's and SigLIP's; `reads`: whether a gradient is wanted of what they read."""
+    flows = reads or tally.trains(part)
     for name, width_in, width_out in (
         ("q", width, width),
         ("k", width, width),

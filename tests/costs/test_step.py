@@ -41,11 +41,15 @@ VIT = VitConfig(image_size=(8, 12), patch=4, width=8, layers=2, heads=2, mlp_dim
 KEYPOINTS = KeypointsConfig(
     joints=VitPoseConfig(VIT, channels=(6, 4)), people=VitPoseConfig(VIT, "simple", scale_factor=2, maps=5)
 )
+STEMMED = KeypointsConfig(
+    joints=VitPoseConfig(dataclasses.replace(VIT, image_size=(16, 24), patch=8), stem=(3, 5), channels=(6, 4, 7)),
+    people=VitPoseConfig(VIT, stem=(3,), channels=(6,), maps=5),
+)
 
 
-def config(trainable, objective="astra", model=None, data=None):
+def config(trainable, objective="astra", model=None, data=None, keypoints=KEYPOINTS):
     return c.Config(
-        keypoints=KEYPOINTS,
+        keypoints=keypoints,
         model=dataclasses.replace(MODEL, **model or {}),
         data=dataclasses.replace(DATA, **data or {}),
         train=c.TrainConfig(trainable=trainable, batch_size=2, objective=objective),
@@ -91,13 +95,15 @@ def traced_flops(jaxpr, times=1):
         config("^autoencoder/", "autoencoder", data={"crop": 4}),
         config(".*", "keypoints"),
         config("^people/", "keypoints"),
+        config(".*", "keypoints", keypoints=STEMMED),
+        config("skip_0|maps", "keypoints", keypoints=STEMMED),
         config(".*", model={**CACHED, "condition_scope": "image"}),
         config("^single_blocks|lora/single_blocks/linear2|txt_proj", model={**CACHED, "condition_scope": "image"}),
         config("^autoencoder/encoder", model=CACHED),
     ],
     ids=[
         *("lora", "transformer", "all", "single", "cached_siglip", "embeddings", "autoencoder"),
-        *("keypoints", "people"),
+        *("keypoints", "people", "stems", "skip"),
         *(f"conditions_cached_{name}" for name in ("all", "single", "latents")),
     ],
 )
