@@ -12,6 +12,10 @@ from astra_jax.errors import UserError
 _MAX_CONFIG_BYTES = 1 << 20
 _MAX_SIZE = 1 << 20  # of any width, length or vocabulary: beyond it a config is damaged
 _MAX_LAYERS = 1 << 10
+# Our names of sizes -> those that nearly all of transformers' configs have.
+SIZES = {"width": "hidden_size", "layers": "num_hidden_layers", "heads": "num_attention_heads"}
+MLP = {"mlp_dim": "intermediate_size"}
+TEXT_SIZES = {"vocab_size": "vocab_size", **SIZES, **MLP, "length": "max_position_embeddings"}
 
 
 def read_settings(path: pathlib.Path, missing: str) -> dict[str, Any]:

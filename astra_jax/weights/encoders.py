@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from astra_jax.config import BertConfig, ClipConfig, ClipTextConfig, ClipVisionConfig, SiglipVisionConfig, T5Config
-from astra_jax.weights.mapping import CONV, LINEAR, SAME, Layout, Naming, one, stack
+from astra_jax.weights.mapping import CONV, LINEAR, SAME, Layout, Naming, one, stack, under
 
 TEXT_PREFIX = "text_model."
 VISION_PREFIX = "vision_model."
@@ -98,9 +98,9 @@ def clip_vision_naming(config: ClipVisionConfig, prefix: str = VISION_PREFIX) ->
 
 def clip_naming(config: ClipConfig) -> Naming:
     """Names of `CLIPModel`, both halves and the projections, by path in the tree of `ClipFeatures`."""
-    halves = {"text": clip_text_naming(config.text), "vision": _clip_vision(config.vision.layers, VISION_PREFIX)}
     return {
-        **{f"{half}/{path}": leaf for half, naming in halves.items() for path, leaf in naming.items()},
+        **under("text", clip_text_naming(config.text)),
+        **under("vision", _clip_vision(config.vision.layers, VISION_PREFIX)),
         **affine("norm_out", f"{VISION_PREFIX}post_layernorm"),
         "text_projection/kernel": one("text_projection.weight", layout=LINEAR),
         "vision_projection/kernel": one("visual_projection.weight", layout=LINEAR),

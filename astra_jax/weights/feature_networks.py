@@ -13,7 +13,7 @@ from astra_jax.config import ClipConfig, ClipTextConfig, ClipVisionConfig
 from astra_jax.errors import UserError
 from astra_jax.params import Params
 from astra_jax.vit_config import VitConfig
-from astra_jax.weights.encoder_settings import read_eps, read_settings, read_sizes, require
+from astra_jax.weights.encoder_settings import MLP, SIZES, TEXT_SIZES, read_eps, read_settings, read_sizes, require
 from astra_jax.weights.encoders import clip_naming, clip_unread
 from astra_jax.weights.importing import load_published
 from astra_jax.weights.sources import PathLike
@@ -26,10 +26,7 @@ OFFICIAL = {
     "DINOv2": "facebook/dinov2-small",
     "CLIP": "openai/clip-vit-base-patch32",
 }
-_SIZES = {"width": "hidden_size", "layers": "num_hidden_layers", "heads": "num_attention_heads"}
-_MLP = {"mlp_dim": "intermediate_size"}
 _PICTURE = {"image_size": "image_size", "patch": "patch_size"}
-_TEXT = {**_SIZES, **_MLP, "vocab_size": "vocab_size", "length": "max_position_embeddings"}
 # What transformers means where a config leaves a size out.
 _BASE = {"width": 768, "layers": 12, "heads": 12, "mlp_dim": 3072, "image_size": 224}
 _TEXT_BASE = {"width": 512, "layers": 12, "heads": 8, "mlp_dim": 2048, "vocab_size": 49_408, "length": 77}
@@ -47,8 +44,8 @@ def read_vit_config(folder: PathLike, name: str) -> VitConfig:
     if second:
         fields, defaults = {"mlp_dim": "mlp_ratio"}, {"patch": 14, "mlp_dim": 4}
     else:
-        fields, defaults = _MLP, {"patch": 16}
-    sizes: dict[str, Any] = read_sizes(path, tree, {**_SIZES, **_PICTURE, **fields}, {**_BASE, **defaults})
+        fields, defaults = MLP, {"patch": 16}
+    sizes: dict[str, Any] = read_sizes(path, tree, {**SIZES, **_PICTURE, **fields}, {**_BASE, **defaults})
     if second:
         sizes["mlp_dim"] *= sizes["width"]
     side, patch = sizes["image_size"], sizes["patch"]
@@ -85,8 +82,8 @@ def read_clip_config(folder: PathLike) -> ClipConfig:
         require(path, half, {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5})
     require(path, vision, {"num_channels": 3})
     return ClipConfig(
-        ClipTextConfig(**read_sizes(path, text, _TEXT, _TEXT_BASE)),
-        ClipVisionConfig(**read_sizes(path, vision, {**_SIZES, **_MLP, **_PICTURE}, {**_BASE, "patch": 32})),
+        ClipTextConfig(**read_sizes(path, text, TEXT_SIZES, _TEXT_BASE)),
+        ClipVisionConfig(**read_sizes(path, vision, {**SIZES, **MLP, **_PICTURE}, {**_BASE, "patch": 32})),
         read_sizes(path, tree, {"dim": "projection_dim"}, {"dim": 512})["dim"],
     )
 

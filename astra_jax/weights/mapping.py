@@ -38,6 +38,10 @@ CONV = Layout(lambda x: x.transpose(2, 3, 1, 0), lambda x: x.transpose(3, 2, 0, 
 POINTWISE = Layout(lambda x: x[:, :, 0, 0].T, lambda x: x.T[:, :, None, None])
 
 
+# What PyTorch keeps as a batch of one.
+UNBATCHED = Layout(lambda x: x[0], lambda x: x[None])
+
+
 def swapped(layout: Layout) -> Layout:
     """`layout` of a tensor whose two halves along the output axis stand the other way round in the file."""
     return Layout(lambda x: layout.load(_swap(x)), lambda x: _swap(layout.save(x)))
@@ -66,6 +70,11 @@ Naming = dict[str, Leaf]
 def one(*names: str, layout: Layout = SAME, rows: tuple[int, ...] = ()) -> Leaf:
     """A leaf that is not stacked."""
     return Leaf((names,), layout, False, rows)
+
+
+def under(part: str, naming: Naming) -> Naming:
+    """`naming` of a module that is the part `part` of another."""
+    return {f"{part}/{path}": leaf for path, leaf in naming.items()}
 
 
 def stack(template: Callable[[int], tuple[str, ...]], layers: int, layout: Layout = SAME, rows: tuple[int, ...] = ()):

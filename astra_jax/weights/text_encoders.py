@@ -14,7 +14,7 @@ from astra_jax.config import BertConfig, ClipTextConfig, T5Config
 from astra_jax.errors import UserError
 from astra_jax.params import Params
 from astra_jax.weights import encoders
-from astra_jax.weights.encoder_settings import read_eps, read_settings, read_sizes, require
+from astra_jax.weights.encoder_settings import TEXT_SIZES, read_eps, read_settings, read_sizes, require
 from astra_jax.weights.importing import load_published
 from astra_jax.weights.pretrained import fingerprint_files
 from astra_jax.weights.sources import find_source
@@ -30,15 +30,8 @@ _REQUIRED = {
     "t5": {"feed_forward_proj": "gated-gelu"},
 }
 _FIELDS: dict[str, tuple[type, dict[str, str]]] = {
-    "bert": (BertConfig, {
-        "vocab_size": "vocab_size", "width": "hidden_size", "layers": "num_hidden_layers",
-        "heads": "num_attention_heads", "mlp_dim": "intermediate_size", "length": "max_position_embeddings",
-        "segments": "type_vocab_size",
-    }),
-    "clip_text_model": (ClipTextConfig, {
-        "vocab_size": "vocab_size", "width": "hidden_size", "layers": "num_hidden_layers",
-        "heads": "num_attention_heads", "mlp_dim": "intermediate_size", "length": "max_position_embeddings",
-    }),
+    "bert": (BertConfig, {**TEXT_SIZES, "segments": "type_vocab_size"}),
+    "clip_text_model": (ClipTextConfig, TEXT_SIZES),
     "t5": (T5Config, {
         "vocab_size": "vocab_size", "width": "d_model", "layers": "num_layers", "heads": "num_heads",
         "head_dim": "d_kv", "mlp_dim": "d_ff", "buckets": "relative_attention_num_buckets",

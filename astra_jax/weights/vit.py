@@ -10,30 +10,21 @@ from jaxtyping import Float
 
 from astra_jax.vit_config import VitConfig
 from astra_jax.weights.encoders import affine, affine_layers, has_prefix, stacked
-from astra_jax.weights.mapping import CONV, LINEAR, SAME, Layout, Naming, one
+from astra_jax.weights.mapping import CONV, LINEAR, SAME, UNBATCHED, Layout, Naming, one
 
-# Both keep a class token and positions as a batch of one.
+# A class token is a batch of one token.
 _TOKEN = Layout(lambda x: x[0, 0], lambda x: x[None, None])
-_TOKENS = Layout(lambda x: x[0], lambda x: x[None])
-# Our modules in a block -> theirs, apart from the attention, which is common.
-_ATTENTION = (
+# Our modules in a block -> theirs, of which DINO, DINOv2 and ViTPose have different ones but for the attention.
+ATTENTION = (
     ("q", "attention.attention.query", "kernel", LINEAR),
     ("k", "attention.attention.key", "kernel", LINEAR),
     ("v", "attention.attention.value", "kernel", LINEAR),
     ("out", "attention.output.dense", "kernel", LINEAR),
 )
-_DINO = (
-    ("norm1", "layernorm_before", "scale", SAME),
-    ("norm2", "layernorm_after", "scale", SAME),
-    ("fc1", "intermediate.dense", "kernel", LINEAR),
-    ("fc2", "output.dense", "kernel", LINEAR),
-)
-_DINO_V2 = (
-    ("norm1", "norm1", "scale", SAME),
-    ("norm2", "norm2", "scale", SAME),
-    ("fc1", "mlp.fc1", "kernel", LINEAR),
-    ("fc2", "mlp.fc2", "kernel", LINEAR),
-)
+NORMS = (("norm1", "layernorm_before", "scale", SAME), ("norm2", "layernorm_after", "scale", SAME))
+MLP = (("fc1", "mlp.fc1", "kernel", LINEAR), ("fc2", "mlp.fc2", "kernel", LINEAR))
+_DINO = (*NORMS, ("fc1", "intermediate.dense", "kernel", LINEAR), ("fc2", "output.dense", "kernel", LINEAR))
+_DINO_V2 = (("norm1", "norm1", "scale", SAME), ("norm2", "norm2", "scale", SAME), *MLP)
 
 
 def vit_naming(config: VitConfig, prefix: str = "") -> Naming:
@@ -41,9 +32,9 @@ def vit_naming(config: VitConfig, prefix: str = "") -> Naming:
     block = f"{prefix}encoder.layer.{{}}"
     naming = {
         "class_token": one(f"{prefix}embeddings.cls_token", layout=_TOKEN),
-        "positions": one(f"{prefix}embeddings.position_embeddings", layout=_TOKENS),
+        "positions": one(f"{prefix}embeddings.position_embeddings", layout=UNBATCHED),
         **affine("patches", f"{prefix}embeddings.patch_embeddings.projection", "kernel", CONV),
-        **affine_layers((*_ATTENTION, *(_DINO_V2 if config.layer_scale else _DINO)), block, config.layers),
+        **affine_layers((*ATTENTION, *(_DINO_V2 if config.layer_scale else _DINO)), block, config.layers),
         **affine("norm_out", f"{prefix}layernorm"),
     }
     if config.layer_scale:

@@ -16,42 +16,31 @@ import numpy as np
 from astra_jax.errors import UserError
 from astra_jax.params import Params, flatten, unflatten
 from astra_jax.vit_config import VitConfig, VitPoseConfig
-from astra_jax.weights.encoder_settings import read_eps, read_settings, read_sizes, require
+from astra_jax.weights.encoder_settings import SIZES, read_eps, read_settings, read_sizes, require
 from astra_jax.weights.encoders import affine, affine_layers
 from astra_jax.weights.importing import load_published
-from astra_jax.weights.mapping import CONV, LINEAR, POINTWISE, SAME, Layout, Naming, one
+from astra_jax.weights.mapping import CONV, POINTWISE, UNBATCHED, Layout, Naming, one, under
 from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import open_tensors
+from astra_jax.weights.vit import ATTENTION, MLP, NORMS
 
 OFFICIAL = "usyd-community/vitpose-base-simple"
 _JOINTS = 17  # COCO's
 _NORM_EPS = 1e-5  # of PyTorch's batch norm
 _CHANNELS = (256, 256)  # of the classic decoder
-_TOKENS = Layout(lambda x: x[0], lambda x: x[None])
 # PyTorch counts a deconvolution's taps from the other end, and keeps [in, out, height, width].
 _DECONV = Layout(lambda x: x.transpose(2, 3, 0, 1)[::-1, ::-1], lambda x: x[::-1, ::-1].transpose(2, 3, 0, 1))
-_BLOCK = (
-    ("norm1", "layernorm_before", "scale", SAME),
-    ("q", "attention.attention.query", "kernel", LINEAR),
-    ("k", "attention.attention.key", "kernel", LINEAR),
-    ("v", "attention.attention.value", "kernel", LINEAR),
-    ("out", "attention.output.dense", "kernel", LINEAR),
-    ("norm2", "layernorm_after", "scale", SAME),
-    ("fc1", "mlp.fc1", "kernel", LINEAR),
-    ("fc2", "mlp.fc2", "kernel", LINEAR),
-)
 _NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "variance": "running_var"}
-_SIZES = {"width": "hidden_size", "layers": "num_hidden_layers", "heads": "num_attention_heads"}
 _BASE = {"width": 768, "layers": 12, "heads": 12, "ratio": 4}
 
 
 def vitpose_naming(config: VitPoseConfig) -> Naming:
     """Names of `VitPoseForPoseEstimation`, by path in the tree that `fold` takes."""
     naming = {
-        "vit/positions": one("backbone.embeddings.position_embeddings", layout=_TOKENS),
-        **_under("vit", affine("patches", "backbone.embeddings.patch_embeddings.projection", "kernel", CONV)),
-        **_under("vit", affine_layers(_BLOCK, "backbone.encoder.layer.{}", config.vit.layers)),
-        **_under("vit", affine("norm_out", "backbone.layernorm")),
+        "vit/positions": one("backbone.embeddings.position_embeddings", layout=UNBATCHED),
+        **affine("vit/patches", "backbone.embeddings.patch_embeddings.projection", "kernel", CONV),
+        **under("vit", affine_layers((*ATTENTION, *NORMS, *MLP), "backbone.encoder.layer.{}", config.vit.layers)),
+        **affine("vit/norm_out", "backbone.layernorm"),
         **affine("maps", "head.conv", "kernel", POINTWISE if config.head == "classic" else CONV),
     }
     if config.head == "classic":
@@ -121,7 +110,7 @@ def _config(path: pathlib.Path, tree: dict[str, Any]) -> VitPoseConfig:
         raise UserError(f"{path} has no proper backbone_config: copy or download it again")
     require(path, tree, {"model_type": "vitpose"})
     require(path, backbone, {"hidden_act": "gelu", "num_channels": 3, "num_experts": 1, "qkv_bias": True})
-    fields = _SIZES | {"ratio": "mlp_ratio"}
+    fields = SIZES | {"ratio": "mlp_ratio"}
     sizes = read_sizes(path, backbone, fields, _BASE)
     rows, columns = _pair(path, backbone, "image_size", [256, 192])
     patch, other = _pair(path, backbone, "patch_size", [16, 16])
@@ -162,7 +151,3 @@ def _pair(path: pathlib.Path, tree: dict[str, Any], name: str, default: list[int
     ):
         raise UserError(f"{path} has no proper {name}: copy or download it again")
     return pair[0], pair[1]
-
-
-def _under(part: str, naming: Naming) -> Naming:
-    return {f"{part}/{path}": leaf for path, leaf in naming.items()}
