@@ -25,6 +25,7 @@ class ModelFlags:
 
     def __init__(self, checkpoint: pathlib.Path, pose_bank: pathlib.Path):
         """Defines the flags; `checkpoint` and `pose_bank` are the defaults of the flags of these names."""
+        self._opened: PoseBank | None = None  # what `bank` has loaded
         self._checkpoint = flags.DEFINE_string(
             "checkpoint", str(checkpoint), "A folder of pretrained weights or a training run's workdir."
         )
@@ -99,8 +100,10 @@ class ModelFlags:
         return int(height or default[0]), int(width or default[1])
 
     def bank(self) -> PoseBank:
-        """The pose bank alone. Raises `UserError` if it cannot be opened."""
-        return PoseBank.load(pathlib.Path(self._bank.value), embedder=open_embedder(self._embedder.value))
+        """The pose bank, for a program that needs it before `pipeline`. Raises `UserError` if it cannot be opened."""
+        if self._opened is None:
+            self._opened = PoseBank.load(pathlib.Path(self._bank.value), embedder=open_embedder(self._embedder.value))
+        return self._opened
 
     def mesh(self) -> Mesh | None:
         """All devices of this process; None for a single one."""
@@ -120,7 +123,7 @@ class ModelFlags:
 
         Raises `UserError` for flags that do not go together and for files that are missing or wrong.
         """
-        bank = self._bank.value if needs_bank else None
+        bank = (self._opened or self._bank.value) if needs_bank else None
         if not self._weights.value:
             if given := [f"--{flag.name}" for flag in (self._config, self._lora, self._dsm) if flag.value is not None]:
                 raise UserError(f"{given[0]} needs --weights: a folder with FLUX.1 in its published layout")

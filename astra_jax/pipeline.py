@@ -127,7 +127,7 @@ class AstraPipeline:
     def from_pretrained(
         cls,
         folder: str | os.PathLike[str],
-        pose_bank: str | os.PathLike[str] | None = None,
+        pose_bank: str | os.PathLike[str] | PoseBank | None = None,
         pose_embedder: str | os.PathLike[str] = BUILT_IN,
         mesh: Mesh | None = None,
         programs: pathlib.Path | None = None,
@@ -137,7 +137,7 @@ class AstraPipeline:
 
         Args:
             folder: with config.json, model.safetensors and tokenizer.json.
-            pose_bank: a folder made by `python -m astra_jax.pose build`.
+            pose_bank: a folder made by `python -m astra_jax.pose build`, or a bank that is open already.
             pose_embedder: the folder of the text encoder the bank was built with; "tfidf": the bank holds its own.
             mesh: devices to split batches and weights over; None: jax's first device.
             programs, lora_scale: as in the constructor.
@@ -160,7 +160,7 @@ class AstraPipeline:
         cls,
         config: Config,
         folder: str | os.PathLike[str],
-        pose_bank: str | os.PathLike[str] | None = None,
+        pose_bank: str | os.PathLike[str] | PoseBank | None = None,
         adapters: Mapping[str, str | os.PathLike[str]] = MappingProxyType({}),
         pose_embedder: str | os.PathLike[str] = BUILT_IN,
         mesh: Mesh | None = None,
@@ -367,5 +367,7 @@ def _shapes(config: Config, mesh: Mesh | None, programs: pathlib.Path | None) ->
     return jax.tree.map(lambda leaf, home: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=home), shapes, homes)
 
 
-def _load_bank(folder: str | os.PathLike[str] | None, embedder: str | os.PathLike[str]) -> PoseBank | None:
-    return PoseBank.load(pathlib.Path(folder), embedder=open_embedder(os.fspath(embedder))) if folder else None
+def _load_bank(bank: str | os.PathLike[str] | PoseBank | None, embedder: str | os.PathLike[str]) -> PoseBank | None:
+    if isinstance(bank, PoseBank):
+        return bank
+    return PoseBank.load(pathlib.Path(bank), embedder=open_embedder(os.fspath(embedder))) if bank else None

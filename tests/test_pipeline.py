@@ -362,6 +362,10 @@ def test_auto_needs_a_bank(pipe, photo):
     assert bare.prepare(request_of(photo, pose="none")).skeleton is None
 
 
+def test_a_bank_that_is_open_is_not_read_again(pretrained, pipe):
+    assert AstraPipeline.from_pretrained(pretrained, pipe.bank).bank is pipe.bank
+
+
 def test_weights_of_another_model_are_refused(pretrained, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
