@@ -105,8 +105,15 @@ hosts.define_flags()
 
 
 def main(argv: Sequence[str]) -> None:
-    """Measures one model on one benchmark."""
+    """Joins the run's other processes, where there are some; an ablation has processes of its own."""
     del argv
+    if not _ABLATION.value:
+        hosts.connect_by_flags()
+    measure()
+
+
+def measure() -> None:
+    """Measures one model on one benchmark, or those of an ablation."""
     # 1. What is measured.
     if not _OUT.value:
         raise UserError("--out is missing: name a folder for the results, e.g. --out=outputs/evaluation")
@@ -114,7 +121,6 @@ def main(argv: Sequence[str]) -> None:
     if _ABLATION.value:
         print(json.dumps(_ablation(_ABLATION.value, out)))
         return
-    hosts.connect_by_flags()
     benchmark = _benchmark()
     cases = list(benchmark.cases())
     if _LIMIT.value is not None:

@@ -89,35 +89,72 @@ def test_pictures_of_a_folder_score_as_they_do_where_they_were_drawn(done, evalu
     assert read_result(tmp_path / "out").weights == ""
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (("--out=",), "--out is missing"),
-        (("--limit=0",), "--limit must be at least 1"),
-        (("--scenes=0",), "--scenes must be at least 1"),
-        (("--images=nowhere",), "--images nowhere: there is no such folder"),
-        (("--images=small", "--scenes=1"), "the picture 1p-000_0 is 16 x 16 pixels"),
-        (("--images=cut", "--scenes=1"), "1p-000_0.png: the photo is damaged or cut short"),
-        (("--images=small", "--scenes=2"), "lacks 1 of 2 pictures, the first of them 2p-000_0.png"),
-        (("--images=small", "--steps=3"), "--steps is for drawing"),
-        (("--benchmark=dreambench_single",), "github.com/google/dreambooth"),
-        (("--benchmark=dreambench_single", "--data=small"), "github.com/google/dreambooth"),
-        (("--benchmark=coco_complex_pose",), "annotations_trainval2017.zip of cocodataset.org"),
-        (("--benchmark=coco_complex_pose", "--data=small"), "person_keypoints_val2017.json is not there"),
-        (("--keypoints=small",), "small has no model.safetensors"),
-        (("--ablation=small",), "small has 0 config files"),
-    ],
-)
-def test_mistakes_end_in_one_line_and_leave_nothing(evaluate, tmp_path, flags, message):
+MISTAKES = [
+    (("--out=",), "--out is missing"),
+    (("--limit=0",), "--limit must be at least 1"),
+    (("--scenes=0",), "--scenes must be at least 1"),
+    (("--images=nowhere",), "--images nowhere: there is no such folder"),
+    (("--images=small", "--scenes=1"), "the picture 1p-000_0 is 16 x 16 pixels"),
+    (("--images=cut", "--scenes=1"), "1p-000_0.png: the photo is damaged or cut short"),
+    (("--images=small", "--scenes=2"), "lacks 1 of 2 pictures, the first of them 2p-000_0.png"),
+    (("--images=small", "--steps=3"), "--steps is for drawing"),
+    (("--benchmark=dreambench_single",), "github.com/google/dreambooth"),
+    (("--benchmark=dreambench_single", "--data=small"), "github.com/google/dreambooth"),
+    (("--benchmark=coco_complex_pose",), "annotations_trainval2017.zip of cocodataset.org"),
+    (("--benchmark=coco_complex_pose", "--data=small"), "person_keypoints_val2017.json is not there"),
+    (("--keypoints=small",), "small has no model.safetensors"),
+    (("--ablation=small",), "small has 0 config files"),
+]
+# evaluate.py's flags cannot be defined beside sample.py's, and a process for each mistake would start jax each time.
+ONE_AFTER_ANOTHER = """
+import contextlib, io, json, sys
+from absl import flags
+from absl.testing import flagsaver
+import evaluate
+from astra_jax import cli
+for arguments in json.loads(sys.argv[1]):
+    error, code = io.StringIO(), 0
+    with flagsaver.flagsaver(), contextlib.redirect_stderr(error):
+        flags.FLAGS(["evaluate.py", *arguments])
+        try:
+            cli.guard(evaluate.measure)
+        except SystemExit as exit:
+            code = exit.code
+    print(json.dumps([code, error.getvalue()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory):
+    """For each of `MISTAKES` the exit code, what stands on stderr, and the folder that it names as --out."""
+    folder = tmp_path_factory.mktemp("mistakes")
     for name in ("small", "cut"):
-        (tmp_path / name).mkdir()
-    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "small" / "1p-000_0.png")
-    whole = (tmp_path / "small" / "1p-000_0.png").read_bytes()
-    (tmp_path / "cut" / "1p-000_0.png").write_bytes(whole[:-30])
-    placed = [re.sub("=(small|cut)$", rf"={tmp_path}/\1", flag) for flag in flags]
-    process = evaluate(f"--out={tmp_path / 'out'}", *placed)
-    assert process.returncode == 2, process.stderr
-    assert process.stderr.startswith("error: ")
-    assert process.stderr.count("\n") == 1
-    assert message in process.stderr
-    assert not (tmp_path / "out").exists()
+        (folder / name).mkdir()
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(folder / "small" / "1p-000_0.png")
+    whole = (folder / "small" / "1p-000_0.png").read_bytes()
+    (folder / "cut" / "1p-000_0.png").write_bytes(whole[:-30])
+    outs = [folder / f"out{number}" for number in range(len(MISTAKES))]
+    asked = [
+        [f"--out={out}", *(re.sub("=(small|cut)$", rf"={folder}/\1", flag) for flag in flags)]
+        for out, (flags, _) in zip(outs, MISTAKES, strict=True)
+    ]
+    command = [sys.executable, "-c", ONE_AFTER_ANOTHER, json.dumps(asked)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=ROOT, check=True)
+    answers = map(json.loads, process.stdout.splitlines())
+    return [(*answer, out) for answer, out in zip(answers, outs, strict=True)]
+
+
+@pytest.mark.parametrize("number", range(len(MISTAKES)), ids=[message for _, message in MISTAKES])
+def test_mistakes_end_in_one_line_and_leave_nothing(refusals, number):
+    code, stderr, out = refusals[number]
+    assert code == 2, stderr
+    assert stderr.startswith("error: ")
+    assert stderr.count("\n") == 1
+    assert MISTAKES[number][1] in stderr
+    assert not out.exists()
+
+
+def test_a_mistake_is_the_exit_code_of_the_process(evaluate, tmp_path):
+    process = evaluate(f"--out={tmp_path / 'out'}", "--limit=0")
+    assert process.returncode == 2
+    assert process.stderr == "error: --limit must be at least 1, not 0\n"
