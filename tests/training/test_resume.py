@@ -23,11 +23,11 @@ STEPS = 14
 SLOW = 0.1  # seconds a step, so that signals fall between steps
 
 
-def start(workdir, **options):
-    return processes.start(workdir, STEPS, **options)
+def start(workdir, steps=STEPS, **options):
+    return processes.start(workdir, steps, **options)
 
 
-def assert_same_end(first, second):
+def assert_same_end(first, second, steps=STEPS):
     with np.load(first / "state.npz") as a, np.load(second / "state.npz") as b:
         assert len(a.files) > 10
         for name in a.files:
@@ -37,7 +37,7 @@ def assert_same_end(first, second):
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name])
     assert losses(first) == losses(second)
-    assert len(losses(first)) == STEPS
+    assert len(losses(first)) == steps
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,11 @@ def test_killed_while_saving_resumes_bit_for_bit(undisturbed, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_again_and_again(undisturbed, tmp_path):
+def test_killed_at_random_moments_again_and_again(tmp_path):
     rng, kills = random.Random(0), 0
+    options = {"steps": 80, "ballast": 80_000}  # far more steps than eight runs take before they are killed
     while kills < 8:
-        process = start(tmp_path, every=1, seconds=SLOW, ballast=80_000)
+        process = start(tmp_path, every=1, seconds=SLOW, **options)
         reached = max(lines(tmp_path), default=0)
         wait_for(lambda reached=reached: max(lines(tmp_path), default=0) > reached, process)
         time.sleep(rng.uniform(0, 3 * SLOW))
@@ -75,8 +76,8 @@ def test_killed_at_random_moments_again_and_again(undisturbed, tmp_path):
         kills += 1
     whole = tmp_path / "whole"
     whole.mkdir()
-    finish(start(tmp_path, ballast=80_000), start(whole, ballast=80_000))
-    assert_same_end(whole, tmp_path)
+    finish(start(tmp_path, **options), start(whole, **options))
+    assert_same_end(whole, tmp_path, options["steps"])
 
 
 @pytest.mark.slow
