@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 MARGIN = 0.1  # around a person's box, of its sides
 
@@ -52,19 +52,6 @@ def several_subjects_similarity(
 def text_similarity(pictures: Float[np.ndarray, "B D"], texts: Float[np.ndarray, "B D"]) -> Float[np.ndarray, " B"]:
     """The cosine of each picture with its own text (CLIP-T)."""
     return np.diagonal(cosines(pictures, texts)).copy()
-
-
-def identity_similarity(
-    people: Float[np.ndarray, "P D"], references: Float[np.ndarray, "P D"], found: Bool[np.ndarray, " P"]
-) -> Float[np.ndarray, " P"]:
-    """The cosine of each person's crop with the crop of their own reference; 0 for those who were not `found`.
-
-    The row in `people` of somebody who was not found is not read.
-    """
-    values = np.zeros(len(people))
-    if found.any():
-        values[found] = np.diagonal(cosines(people[found], references[found]))
-    return values
 
 
 def person_crop(

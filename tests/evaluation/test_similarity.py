@@ -5,7 +5,6 @@ import pytest
 
 from astra_jax.evaluation.similarity import (
     cosines,
-    identity_similarity,
     person_crop,
     several_subjects_similarity,
     subject_similarity,
@@ -50,13 +49,6 @@ def test_a_picture_is_compared_with_its_own_text():
     np.testing.assert_allclose(text_similarity(rows(D, D, Z), rows(X, Y, Z)), [0.6, 0.8, 1], atol=1e-7)
     with pytest.raises(Exception, match="B"):
         text_similarity(rows(D, D), rows(X))
-
-
-def test_people_who_were_not_found_score_nothing():
-    people, references = rows(D, np.zeros(3, np.float32), X), rows(Y, X, X)
-    np.testing.assert_allclose(identity_similarity(people, references, np.array([True, False, True])), [0.8, 0, 1])
-    nobody = identity_similarity(people, references, np.zeros(3, bool))
-    np.testing.assert_array_equal(nobody, 0)
 
 
 def test_a_crop_has_the_box_and_its_margin_as_far_as_the_picture_goes():
