@@ -32,9 +32,9 @@ from astra_jax.weights.vitpose import load_vitpose, read_vitpose_config
 
 PUPPETS = "pretrained/puppet_keypoints"
 # Least confidence of somebody who is there: OKS to be expected of the puppets' network, mean height of published maps.
-# On 250 training scenes 0.4 misses nobody and sees somebody in 7 % of boxes that touch nobody.
+# On 250 training scenes 0.4 misses nobody and sees somebody in 1 % of boxes that touch nobody.
 FOUND, FOUND_PUBLISHED = 0.4, 0.3
-HEAD = 0.35  # least likelihood of a head; there, from 0.3 to 0.5 the number of people is right equally often
+HEAD = 0.35  # least likelihood of a head; there, the number of people is right equally often, within 1 %, from 0.25 to 0.4
 SAME = 0.6  # OKS above which two finds are the same person
 _BATCH = 32
 
