@@ -34,7 +34,7 @@ PUPPETS = "pretrained/puppet_keypoints"
 # Least confidence of somebody who is there: OKS to be expected of the puppets' network, mean height of published maps.
 # On 250 training scenes 0.4 misses nobody and sees somebody in 1 % of boxes that touch nobody.
 FOUND, FOUND_PUBLISHED = 0.4, 0.3
-HEAD = 0.35  # least likelihood of a head; there, the number of people is right equally often, within 1 %, from 0.25 to 0.4
+HEAD = 0.35  # least likelihood of a head; there, from 0.25 to 0.4 the number of people is right equally often
 SAME = 0.6  # OKS above which two finds are the same person
 _BATCH = 32
 
