@@ -27,6 +27,7 @@ from astra_jax.training.objective import Objective
 from astra_jax.training.objectives import make_objective
 from astra_jax.training.trace import parse_steps
 from astra_jax.weights.adapters import FORMS
+from astra_jax.weights.tokenizer_folder import is_published
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The run: a file of configs/.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, metrics, samples, final weights.")
@@ -57,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
     state = train(config, workdir, objective, dataset, previews, examples=examples, profile=profile)
     # 5. What to do with it.
     if config.train.objective == "astra" and int(state.step) >= config.train.steps and jax.process_index() == 0:
-        print(f"draw with: {_how_to_draw(workdir, sorted(state.params), bool(config.data.tokenizer))}")
+        print(f"draw with: {_how_to_draw(workdir, sorted(state.params), config.data.tokenizer)}")
 
 
 def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Objective, Any, Any]:
@@ -77,15 +78,16 @@ def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Objective, Any, Any
     return objective, dataset, previews
 
 
-def _how_to_draw(workdir: pathlib.Path, trained: list[str], own_tokenizer: bool) -> str:
+def _how_to_draw(workdir: pathlib.Path, trained: list[str], tokenizer: str) -> str:
     """The command that draws with a finished run that trained these parts.
 
-    Adapters alone go with the published folder of their model, or, where the tokenizer says that it has none, with
-    what `train.initialize_from` names.
+    Adapters alone go with the published folder of their model, which may be the one with the tokenizer; a tokenizer of
+    ours says that there is none: then they go with what `train.initialize_from` names.
     """
     if not set(trained) <= set(FORMS):
         return shlex.join(["python", "sample.py", f"--checkpoint={workdir}"])
-    if own_tokenizer:
+    published = not tokenizer or is_published(pathlib.Path(tokenizer).expanduser())
+    if not published:
         whole = workdir / "whole"
         export = ["python", "-m", "astra_jax.weights", "export", f"--workdir={workdir}", f"--out={whole}"]
         return f"{shlex.join(export)} && {shlex.join(['python', 'sample.py', f'--checkpoint={whole}'])}"
@@ -97,7 +99,7 @@ def _how_to_draw(workdir: pathlib.Path, trained: list[str], own_tokenizer: bool)
             "sample.py",
             f"--config={config_flags.get_config_filename(flag)}",
             *(f"--config.{key}={value}" for key, value in changed.items() if key.startswith("model.")),
-            "--weights=FLUX.1-dev",
+            f"--weights={tokenizer or 'FLUX.1-dev'}",
             *(f"--{part}={workdir / 'pretrained'}" for part in trained),
         ]
     )

@@ -25,9 +25,9 @@ from PIL import Image
 
 from astra_jax.config import Config
 from astra_jax.errors import UserError
-from astra_jax.inputs.published_tokenizer import CLIP_FOLDER, T5_FOLDER, load_published_tokenizer
+from astra_jax.inputs.published_tokenizer import load_published_tokenizer, open_tokenizer
 from astra_jax.inputs.requests import GivenPose, Photo, Request, SubjectRequest, check_request
-from astra_jax.inputs.tokenizer import TextTokenizer, load_tokenizer
+from astra_jax.inputs.tokenizer import TextTokenizer
 from astra_jax.models.astra import Astra
 from astra_jax.models.lora import strengthen
 from astra_jax.params import Params
@@ -47,6 +47,7 @@ from astra_jax.weights.adapters import refuse_adapters
 from astra_jax.weights.importing import place_pretrained
 from astra_jax.weights.pretrained import check_tree, find_pretrained, fingerprint, load_config
 from astra_jax.weights.published_folder import check_folder, load_folder
+from astra_jax.weights.tokenizer_folder import CLIP_FOLDER, T5_FOLDER
 
 BATCH_SIZE = 4  # pictures drawn together
 
@@ -136,7 +137,7 @@ class AstraPipeline:
         """Loads a folder of pretrained weights (or a training run's workdir) and, if named, a pose bank.
 
         Args:
-            folder: with config.json, model.safetensors and tokenizer.json.
+            folder: with config.json, model.safetensors and a tokenizer.
             pose_bank: a folder made by `python -m astra_jax.pose build`, or a bank that is open already.
             pose_embedder: the folder of the text encoder the bank was built with; "tfidf": the bank holds its own.
             mesh: devices to split batches and weights over; None: jax's first device.
@@ -152,7 +153,7 @@ class AstraPipeline:
         abstract = _shapes(config, mesh, programs)
         params = place_pretrained(found, abstract)
         check_tree(params, abstract, found)
-        tokenizer = load_tokenizer(found, config.model)
+        tokenizer = open_tokenizer(found, config.model)
         return cls(config, params, tokenizer, bank, fingerprint(found), mesh, lora_scale, programs)
 
     @classmethod

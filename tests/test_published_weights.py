@@ -2,7 +2,11 @@
 
 import dataclasses
 import json
+import os
+import pathlib
+import shlex
 import shutil
+import subprocess
 import sys
 
 import jax
@@ -31,6 +35,7 @@ from tests.inputs.test_published_tokenizer import CLIP_WORDS, write
 
 # ml_collections reads config files through a loader that Python is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+ROOT = pathlib.Path(__file__).parents[1]
 NOTE = "no identity adapter is loaded: identity goes through the reference tokens alone"
 
 
@@ -51,6 +56,13 @@ def tiny(pretrained):
     return dataclasses.replace(config, model=model), params
 
 
+def write_config(path, config):
+    path.write_text(
+        "import json\nimport ml_collections\n\n\ndef get_config():\n"
+        f"    return ml_collections.ConfigDict(json.loads({json.dumps(dataclasses.asdict(config))!r}))\n"
+    )
+
+
 @pytest.fixture(scope="module")
 def folder(tiny, tmp_path_factory):
     """`flux` in the published layout with CLIP's image encoder, its adapters beside it, a config file and a photo."""
@@ -65,10 +77,7 @@ def folder(tiny, tmp_path_factory):
     write(folder / "flux")
     save_adapter(folder / "lora.safetensors", "lora", params["lora"], config.model, "uno")
     save_adapter(folder / "dsm.safetensors", "dsm", params["dsm"], config.model, "astra")
-    (folder / "tiny.py").write_text(
-        "import json\nimport ml_collections\n\n\ndef get_config():\n"
-        f"    return ml_collections.ConfigDict(json.loads({json.dumps(dataclasses.asdict(config))!r}))\n"
-    )
+    write_config(folder / "tiny.py", config)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3)).astype(np.uint8)).save(folder / "man.png")
     return folder
 
@@ -242,3 +251,46 @@ def test_flags_of_published_weights_need_them(folder, flag):
 def test_weights_need_a_config(folder):
     with pytest.raises(UserError, match="--config is missing"):
         run_here(*PROMPT, f"--weights={folder / 'flux'}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_adapters_are_trained_on_a_published_folder_and_drawn_by_the_command_that_is_printed(tiny, folder, tmp_path):
+    config, flux = tiny[0], folder / "flux"
+
+    def run(*arguments):
+        environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("-m", "data.puppets", f"--out={tmp_path / 'tfds'}", "--config=small")
+    run(
+        "-m",
+        "astra_jax.weights",
+        "import",
+        f"--config={folder / 'tiny.py'}",
+        f"--source={flux}",
+        "--out",
+        tmp_path / "base",
+    )
+    data = {"dir": str(tmp_path / "tfds"), "source": "puppets/small", "tokenizer": str(flux), "latents": ""}
+    training = {"steps": 2, "batch_size": 2, "sample_every": 0, "objective": "astra", "trainable": "^(lora|dsm)/"}
+    config = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, **data),
+        train=dataclasses.replace(config.train, **training, initialize_from=(str(tmp_path / "base"),)),
+    )
+    write_config(tmp_path / "run.py", config)
+    said = run("train.py", f"--config={tmp_path / 'run.py'}", f"--workdir={tmp_path / 'run'}")
+    # The folder's identity adapter is not published with it: it starts as ever, and is trained.
+    assert "frozen as it starts" not in said
+    command = shlex.split(said.splitlines()[-1].removeprefix("draw with: python "))
+    assert f"--weights={flux}" in command
+    photo = ["--subject", f"the man={folder / 'man.png'}"]
+    out = tmp_path / "out"
+    run(*command, "--prompt=the man", *photo, "--pose=none", "--steps=2", f"--out={out}")
+    assert len(list(out.glob("00000_*.png"))) == 1

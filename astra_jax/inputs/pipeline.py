@@ -75,7 +75,7 @@ def make_dataset(
         collate = collate_keypoints
     else:
         if tokenizer is None and not config.data.embeddings:
-            tokenizer = open_tokenizer(config)
+            tokenizer = open_tokenizer(config.data.tokenizer, config.model)
         transform = functools.partial(_example_arrays, config=config, tokenizer=tokenizer, training=training)
         collate = _collate_examples
 

@@ -96,7 +96,8 @@ def precompute(
         _begin(out, plan)
         embed = None
         if config.data.embeddings:
-            embed = make_embedder(config, params, tokenizer or open_tokenizer(config), batch_size)
+            tokenizer = tokenizer or open_tokenizer(config.data.tokenizer, config.model)
+            embed = make_embedder(config, params, tokenizer, batch_size)
         encode = make_encoder(Astra(config.model), params, batch_size)
         paths = [out / f"latents-{number:05d}.array_record" for number in range(-(-len(source) // shard_size))]
         for number in tqdm(range(share[0], len(paths), share[1]), desc="files", disable=None):

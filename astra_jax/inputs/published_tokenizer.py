@@ -11,13 +11,12 @@ from typing import Any
 
 from tokenizers import pre_tokenizers
 
-from astra_jax.config import Config, ModelConfig
+from astra_jax.config import ModelConfig
 from astra_jax.errors import UserError
 from astra_jax.inputs.tokenizer import END, PAD, TextTokenizer, Tokens, fixed_length
 from astra_jax.inputs.tokenizer import load_tokenizer as load_own_tokenizer
-from astra_jax.weights.tokenizer_folder import load_tokenizer, plain
+from astra_jax.weights.tokenizer_folder import CLIP_FOLDER, T5_FOLDER, is_published, load_tokenizer, plain
 
-CLIP_FOLDER, T5_FOLDER = "tokenizer", "tokenizer_2"
 # One set of each must be there. transformers can read T5's spiece.model too, but needs sentencepiece for it.
 _CLIP_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 _T5_FILES = (("tokenizer.json",),)
@@ -100,12 +99,11 @@ def load_published_tokenizer(folder: str | os.PathLike[str], config: ModelConfig
     return tokenizer
 
 
-def open_tokenizer(config: Config) -> TextTokenizer:
-    """The tokenizer that `data.tokenizer` names: tokenizer.json of ours, or a folder in FLUX.1's published layout.
+def open_tokenizer(folder: str | os.PathLike[str], config: ModelConfig) -> TextTokenizer:
+    """The tokenizer of a folder: tokenizer.json of ours, or the two of a folder in FLUX.1's published layout.
 
     Raises `UserError` as `load_tokenizer` and `load_published_tokenizer` do.
     """
-    folder = config.data.tokenizer
-    if folder and (pathlib.Path(folder).expanduser() / T5_FOLDER).is_dir():
-        return load_published_tokenizer(folder, config.model)
-    return load_own_tokenizer(folder, config.model)
+    if str(folder) and is_published(pathlib.Path(folder).expanduser()):
+        return load_published_tokenizer(folder, config)
+    return load_own_tokenizer(folder, config)

@@ -23,7 +23,8 @@ from astra_jax.training.objective import Objective
 from astra_jax.training.partition import merge
 from astra_jax.training.state import TrainState
 from astra_jax.weights.adapters import FILES, FORMS, save_adapter
-from astra_jax.weights.pretrained import TOKENIZER, find_pretrained, fingerprint, host_tree, save_stream
+from astra_jax.weights.pretrained import find_pretrained, fingerprint, host_tree, save_stream
+from astra_jax.weights.tokenizer_folder import has_tokenizer
 
 
 def export(folder: str | os.PathLike[str], config: Config, params: Params, dtype: str) -> None:
@@ -47,7 +48,7 @@ def export(folder: str | os.PathLike[str], config: Config, params: Params, dtype
 def _with_tokenizer(config: Config) -> Config:
     """The config with the tokenizer of the last folder of `train.initialize_from` that has one, if it names none."""
     folders = [find_pretrained(folder) for folder in config.train.initialize_from]
-    there = [str(folder) for folder in folders if (folder / TOKENIZER).is_file()]
+    there = [str(folder) for folder in folders if has_tokenizer(folder)]
     if config.data.tokenizer or not there:
         return config
     return dataclasses.replace(config, data=dataclasses.replace(config.data, tokenizer=there[-1]))

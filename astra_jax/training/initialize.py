@@ -40,6 +40,9 @@ def initialize(
     random = {path: leaf for path, leaf in wanted.items() if path not in arrays}
     arrays |= _random(objective, random, init_rng, mesh) if random else {}
 
+    still = sorted({path.split("/")[0] for path in flatten(frozen).keys() & random.keys()})
+    if still and jax.process_index() == 0:
+        print(f"frozen as it starts, as no folder of train.initialize_from has it: {', '.join(still)}", flush=True)
     frozen = unflatten({path: arrays[path] for path in flatten(frozen)})
     if resumed:
         state, data = checkpoints.restore(target)

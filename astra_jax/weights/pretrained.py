@@ -1,4 +1,4 @@
-"""Folders of pretrained weights: config.json, model.safetensors and tokenizer.json.
+"""Folders of pretrained weights: config.json, model.safetensors and the tokenizer, ours or the two of FLUX.1.
 
 Tensors are named by their path in the parameter tree, "transformer/img_in/kernel". Files may come from anywhere: they
 are read without pickle, their sizes are bounded, and everything in them is checked.
@@ -25,10 +25,11 @@ from astra_jax.params import Params, flatten, unflatten
 from astra_jax.weights.drafts import draft_of
 from astra_jax.weights.sources import PathLike
 from astra_jax.weights.tensors import READABLE, some
+from astra_jax.weights.tokenizer_folder import CLIP_FOLDER, OWN, T5_FOLDER, tokenizer_files
 from astra_jax.weights.variant import variant_metadata
 from astra_jax.weights.writing import Chunks, write_safetensors
 
-CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float32": np.float32}
 _MAX_CONFIG_BYTES = 1 << 20
 _MAX_NAME = 512
@@ -39,7 +40,7 @@ def save_pretrained(folder: PathLike, config: Config, params: Params, dtype: str
 
     Args:
         folder: to write; it may hold pretrained weights already but nothing else.
-        config: goes to config.json; `data.tokenizer` names the folder that tokenizer.json is copied from (empty: none).
+        config: goes to config.json; `data.tokenizer` names the folder that the tokenizer is copied from (empty: none).
         params: nested dicts of floating arrays, numpy or (fully addressable) jax.
         dtype: of the file, "bfloat16", "float16" or "float32".
 
@@ -58,23 +59,20 @@ def save_stream(
     An exception of `chunks` leaves no file behind.
     """
     tokenizer = check_export(config, dtype)
-    with draft_of(folder, {CONFIG, WEIGHTS, TOKENIZER}) as draft:
+    with draft_of(folder, {CONFIG, WEIGHTS, OWN, CLIP_FOLDER, T5_FOLDER}) as draft:
         write_safetensors(draft / WEIGHTS, shapes, DTYPES[dtype], chunks, variant_metadata(config.model))
         (draft / CONFIG).write_text(json.dumps(to_dict(config), indent=2) + "\n")
-        if tokenizer is not None:
-            shutil.copyfile(tokenizer, draft / TOKENIZER)
+        for file in tokenizer:
+            copy = draft / file.relative_to(pathlib.Path(config.data.tokenizer).expanduser())
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, copy)
 
 
-def check_export(config: Config, dtype: str) -> pathlib.Path | None:
-    """The tokenizer.json that `save_pretrained` would copy; raises `UserError` where it would refuse to save."""
+def check_export(config: Config, dtype: str) -> list[pathlib.Path]:
+    """The tokenizer's files that `save_pretrained` would copy; raises `UserError` where it would refuse to save."""
     if dtype not in DTYPES:
         raise UserError(f"the dtype of saved weights must be {', '.join(DTYPES)}, not {dtype!r}")
-    if not config.data.tokenizer:
-        return None
-    tokenizer = pathlib.Path(config.data.tokenizer) / TOKENIZER
-    if not tokenizer.is_file():
-        raise UserError(f"data.tokenizer: {tokenizer} does not exist")
-    return tokenizer
+    return tokenizer_files(pathlib.Path(config.data.tokenizer).expanduser()) if config.data.tokenizer else []
 
 
 def load_pretrained(folder: PathLike, parts: Container[str] | None = None) -> tuple[Config, Params]:

@@ -10,6 +10,8 @@ from tokenizers import Tokenizer
 
 from astra_jax.errors import UserError
 
+OWN = "tokenizer.json"  # of astra_jax/inputs/tokenizer.py; lies in a folder of pretrained weights itself
+CLIP_FOLDER, T5_FOLDER = "tokenizer", "tokenizer_2"  # in a folder of FLUX.1's published layout
 MAX_FILE_BYTES = 64 << 20
 # What transformers reads of such a folder; a model's folder holds other JSON too.
 _FILES = (
@@ -18,8 +20,31 @@ _FILES = (
 )  # fmt: skip
 # Kind of text encoder -> the folder beside the encoder's that a FLUX.1 folder keeps the tokenizer in, and the files of
 # an older form of it that transformers reads.
-_BESIDE = {"bert": "", "clip": "tokenizer", "t5": "tokenizer_2"}
+_BESIDE = {"bert": "", "clip": CLIP_FOLDER, "t5": T5_FOLDER}
 _OLDER = {"bert": ("vocab.txt",), "clip": ("vocab.json", "merges.txt")}
+
+
+def is_published(folder: pathlib.Path) -> bool:
+    """Whether a folder's tokenizers are those of FLUX.1's published layout, and not one of ours."""
+    return (folder / T5_FOLDER).is_dir()
+
+
+def has_tokenizer(folder: pathlib.Path) -> bool:
+    """Whether there is a tokenizer of either kind."""
+    return is_published(folder) or (folder / OWN).is_file()
+
+
+def tokenizer_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The files of the folder's tokenizer, ours or the two published ones: what a copy needs.
+
+    Raises `UserError` where there is none.
+    """
+    if is_published(folder):
+        files = [folder / part / name for part in (CLIP_FOLDER, T5_FOLDER) for name in _FILES]
+        return [file for file in files if file.is_file()]
+    if not has_tokenizer(folder):
+        raise UserError(f"{folder} has no tokenizer: name a folder with {OWN}, or one in FLUX.1's published layout")
+    return [folder / OWN]
 
 
 def load_tokenizer(kind: Any, folder: pathlib.Path, choices: tuple[tuple[str, ...], ...]) -> Any:

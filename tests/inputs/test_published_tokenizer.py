@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from tokenizers import pre_tokenizers
 
-from astra_jax.config import ClipTextConfig, ModelConfig, T5Config, TransformerConfig
+from astra_jax.config import ClipTextConfig, Config, DataConfig, ModelConfig, T5Config, TransformerConfig
 from astra_jax.errors import UserError
 from astra_jax.inputs.placement import place
-from astra_jax.inputs.published_tokenizer import load_published_tokenizer
+from astra_jax.inputs.published_tokenizer import load_published_tokenizer, open_tokenizer
 from astra_jax.inputs.tokenizer import TextTokenizer
+from astra_jax.weights.pretrained import save_pretrained
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 MERGES = [("m", "a"), ("ma", "n</w>"), ("w", "o"), ("wo", "man</w>")]
@@ -24,6 +25,15 @@ START, STOP = len(CLIP_WORDS) - 2, len(CLIP_WORDS) - 1
 T5_PIECES = [["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], ["▁", -2.0], ["▁a", -1.0], ["▁the", -1.0], ["man", -1.0]]
 T5_PIECES += [["wo", -1.0], ["▁and", -1.0], ["n", -3.0], ["old", -1.0], ["▁wo", -2.5]]
 T5_IDS = {piece: index for index, (piece, _) in enumerate(T5_PIECES)}
+
+T5_SIZE = len(T5_PIECES) + 2  # with the two <extra_id_...> that tokenizer_config.json asks for
+
+
+def config(clip, t5):
+    """Of text encoders with these vocabularies."""
+    return ModelConfig(
+        transformer=TransformerConfig(), clip_text=ClipTextConfig(vocab_size=clip), t5=T5Config(vocab_size=t5)
+    )
 
 
 def write(folder, clip=None, t5=None, pad="<|endoftext|>"):
@@ -61,6 +71,17 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tokenizer(folder):
     return load_published_tokenizer(folder)
+
+
+def test_it_goes_with_the_weights_that_are_saved(folder, tmp_path):
+    model = config(STOP + 1, T5_SIZE)
+    whole = Config(model=model, data=DataConfig(tokenizer=str(folder)))
+    for _ in range(2):  # the second one takes the first one's place
+        save_pretrained(tmp_path / "out", whole, {"lora": {"a": np.ones(2, np.float32)}})
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"config.json", "model.safetensors", "tokenizer", "tokenizer_2"}
+    again = open_tokenizer(tmp_path / "out", model)
+    np.testing.assert_array_equal(again.t5("the woman", 6).ids, open_tokenizer(folder, model).t5("the woman", 6).ids)
 
 
 def test_t5_by_hand(tokenizer):
@@ -115,12 +136,7 @@ def test_bytes_that_no_utf8_has(tokenizer):
 
 
 def test_fits_the_encoders(folder):
-    def config(clip, t5):
-        return ModelConfig(
-            transformer=TransformerConfig(), clip_text=ClipTextConfig(vocab_size=clip), t5=T5Config(vocab_size=t5)
-        )
-
-    size = len(T5_PIECES) + 2  # with the two <extra_id_...> that tokenizer_config.json asks for
+    size = T5_SIZE
     assert load_published_tokenizer(folder, config(STOP + 1, size)).t5_vocab_size == size
     load_published_tokenizer(folder, config(STOP + 1, size + 28))
     with pytest.raises(UserError, match=rf"{size} tokens but config.model.t5.vocab_size is {size - 1}"):

@@ -57,16 +57,18 @@ def test_mistakes_end_in_one_line_and_exit_code_2(arguments, message):
     assert "Traceback" not in result.stderr
 
 
-def test_a_finished_run_says_how_to_draw():
+def test_a_finished_run_says_how_to_draw(tmp_path):
+    (tmp_path / "tokenizer_2").mkdir()
     program = (
         "import pathlib, sys\nfrom absl import flags\nimport train\nflags.FLAGS(sys.argv)\n"
-        "for trained, own in ((['clip_text', 'dsm'], True), (['lora'], True), (['dsm', 'lora'], False)):\n"
-        "    print(train._how_to_draw(pathlib.Path('runs/a b'), trained, own))"
+        "runs = (['clip_text', 'dsm'], 'ours'), (['lora'], 'ours'), (['dsm', 'lora'], ''), (['lora'], sys.argv[-1])\n"
+        "for trained, tokenizer in runs:\n"
+        "    print(train._how_to_draw(pathlib.Path('runs/a b'), trained, tokenizer))"
     )
     overrides = ["--config.model.lora.rank=16", "--config.train.steps=9"]
-    result = start("-c", program, "--config=configs/flux.py", *overrides)
+    result = start("-c", program, "--config=configs/flux.py", *overrides, str(tmp_path))
     assert result.returncode == 0, result.stderr
-    whole, ours, published = result.stdout.splitlines()
+    whole, ours, published, beside = result.stdout.splitlines()
     assert whole == "python sample.py '--checkpoint=runs/a b'"
     assert ours == (
         "python -m astra_jax.weights export '--workdir=runs/a b' '--out=runs/a b/whole'"
@@ -76,6 +78,7 @@ def test_a_finished_run_says_how_to_draw():
         "python sample.py --config=configs/flux.py --config.model.lora.rank=16 --weights=FLUX.1-dev"
         " '--dsm=runs/a b/pretrained' '--lora=runs/a b/pretrained'"
     )
+    assert f"--weights={tmp_path}" in shlex.split(beside)
     # sample.py takes all of it, up to the weights that are not here.
     result = start(*shlex.split(published)[1:], "--prompt=a man", "--pose=none")
     assert result.returncode == 2

@@ -60,7 +60,7 @@ def test_saving_replaces_weights_but_never_other_files(tmp_path):
     assert (tmp_path / "out" / "thesis.tex").exists()
     with pytest.raises(UserError, match="dtype of saved weights must be bfloat16, float16, float32, not 'int8'"):
         save_pretrained(tmp_path / "new", Config(), PARAMS, "int8")
-    with pytest.raises(UserError, match=r"nowhere/tokenizer.json does not exist"):
+    with pytest.raises(UserError, match=r"nowhere has no tokenizer: name a folder with tokenizer.json"):
         save_pretrained(tmp_path / "new", Config(data=DataConfig(tokenizer="nowhere")), PARAMS)
     assert {p.name for p in tmp_path.iterdir()} == {"out"}
 
