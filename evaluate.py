@@ -1,11 +1,11 @@
 """Scores pictures on a benchmark: a model's, which are drawn first, or those of a folder.
 
-    python evaluate.py                                     # the built-in benchmark with the built-in weights
+    python evaluate.py --out outputs/evaluation            # the built-in benchmark with the built-in weights
     python evaluate.py --benchmark puppets --checkpoint runs/mine --track rag --out outputs/mine
     python evaluate.py --benchmark dreambench_single --data DATA --clip CLIP --dino DINO --config configs/flux.py \
         --weights FLUX.1-dev --lora LORA --out outputs/dreambench
     python evaluate.py --benchmark coco_complex_pose --data DATA --movenet FILE --images PICTURES --out outputs/coco
-    python evaluate.py --ablation configs/ablations --out runs/ablations
+    python evaluate.py --ablation configs/ablations --out runs/ablation
 
 In --out are then result.json, table.md, report.html and, under pictures/, what was drawn: an evaluation that was
 interrupted goes on with the same command. The last line printed is one JSON object with the headline figures.

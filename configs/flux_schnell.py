@@ -3,9 +3,10 @@
     python sample.py --config configs/flux_schnell.py --weights FLUX.1-schnell \
         --prompt "a lighthouse at night" --pose none
     python -m astra_jax.weights inspect --config configs/flux_schnell.py
-    python -m astra_jax.weights import --config configs/flux_schnell.py --source black-forest-labs/FLUX.1-schnell \
+    python -m astra_jax.weights import --config configs/flux_schnell.py --source FLUX.1-schnell \
         --out runs/flux_schnell_base
-    python train.py --config configs/flux_schnell.py --workdir runs/flux_schnell --config.data.dir DIR
+    python train.py --config configs/flux_schnell.py --workdir runs/flux_schnell --config.data.dir DIR \
+        --config.data.tokenizer FLUX.1-schnell
 
 The model is distilled to 4 steps at times that are not shifted, and reads 256 text tokens. Everything else is as in
 configs/flux.py.

@@ -47,7 +47,9 @@ _DTYPE = flags.DEFINE_enum(
     "dtype", None, list(DTYPES), "Of the file; default: bfloat16 for import, the run's or the source's for export."
 )
 _PARTS = flags.DEFINE_list(
-    "parts", None, "inspect, import: of transformer,autoencoder,t5,...; default: those that are there."
+    "parts",
+    None,
+    "inspect, import: of transformer,autoencoder,t5,...; default: those that are there, of a hub id the transformer.",
 )
 _FORMAT = flags.DEFINE_enum(
     "format",
@@ -111,6 +113,8 @@ def import_(argv: Sequence[str]) -> None:
                 }
                 save_orbax(_OUT.value, params)
     print(f"{_OUT.value}: {', '.join(found)} from {_SOURCE.value}")
+    if others := [part for part in abstract if part in FOLDERS and part not in found]:
+        print(f"not imported: {', '.join(others)} (see --parts)")
 
 
 def _wanted(source: str, known: list[str]) -> list[tuple[str, str]]:
