@@ -216,7 +216,7 @@ def read_png(path: pathlib.Path) -> tuple[UInt8[np.ndarray, "H W 3"], dict[str, 
         with Image.open(path, formats=["PNG"]) as picture:
             pixels = np.asarray(picture.convert("RGB"))
             line = json.loads(picture.info[PNG_KEY])
-    except (OSError, SyntaxError, ValueError, KeyError) as error:
+    except (OSError, SyntaxError, ValueError, KeyError, RecursionError) as error:
         raise UserError(f"{path} is damaged or none of our pictures: delete it, and it is drawn again") from error
     return pixels, line
 

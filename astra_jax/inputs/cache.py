@@ -195,7 +195,7 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{folder} holds no finished cache of latents ({MANIFEST} is missing): {REMEDY}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}): {REMEDY} again") from error
     expected = {"format": int, "settings": dict, "autoencoder": str, "encoders": str, "examples": int, "shards": list}
     fine = isinstance(manifest, dict) and all(isinstance(manifest.get(k), kind) for k, kind in expected.items())

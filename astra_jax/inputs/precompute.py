@@ -171,7 +171,7 @@ def _begin(out: pathlib.Path, plan: dict[str, Any]) -> None:
         raise UserError(f"{out} is not empty and holds no latents: give another folder as --out")
     try:
         before = json.loads(plan_path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{plan_path} is damaged: give an empty folder as --out") from error
     differing = [key for key in plan if not isinstance(before, dict) or before.get(key) != plan[key]]
     if differing:
@@ -200,7 +200,7 @@ def _receipt(path: pathlib.Path) -> dict[str, Any] | None:
         receipt = json.loads(_receipt_path(path).read_text(encoding="utf-8"))
         fits = receipt["file"] == path.name and receipt["bytes"] == path.stat().st_size
         return receipt if fits and {"examples", "sha256", "buckets"} <= set(receipt) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

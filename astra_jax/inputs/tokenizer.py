@@ -188,7 +188,7 @@ def load_tokenizer(folder: str | os.PathLike[str], config: ModelConfig | None = 
             f"{path}: {error.strerror}: make one with"
             f" `python -m astra_jax.inputs.tokenizer --texts FILE --out {folder}`"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is no tokenizer of astra_jax.inputs.tokenizer ({error}): make it again") from error
     if config is not None:
         for name, size in (("t5", config.t5.vocab_size), ("clip_text", config.clip_text.vocab_size)):

@@ -129,7 +129,7 @@ def _pointer(folder: Path) -> Any:
     """The name of the folder of data that bank.json has now; None where there is none."""
     try:
         manifest = json.loads((folder / "bank.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return manifest.get("data") if isinstance(manifest, dict) else None
 
@@ -219,7 +219,7 @@ def _verified(folder: Path) -> tuple[dict[str, Any], Path, tuple[PoseEntry, ...]
     _verify(folder, data, manifest["files"])
     try:
         entries = _entries(data)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"the pose bank {folder} is damaged ({error}): build it again") from error
     if not entries or len(entries) != manifest["entries"]:
         raise UserError(f"the pose bank {folder} is damaged (its entries are incomplete): build it again")

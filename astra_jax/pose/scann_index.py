@@ -141,7 +141,7 @@ class ScannIndex:
             trained = numbers.pop("trained")
             parameters = ScannParameters(**numbers)
             assets = (folder / "scann_assets.pbtxt").read_text(encoding="utf-8")
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise UserError(f"{folder} holds no ScaNN index ({error}): build the bank again") from error
         paths = re.findall(r'asset_path:\s*"([^"]*)"', assets)
         # ScaNN unpickles scann_docids.pkl where it finds one; ours has none.

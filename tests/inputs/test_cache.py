@@ -117,7 +117,7 @@ def test_missing_and_damaged_manifests(folder, config, tmp_path_factory):
         with pytest.raises(UserError, match="is no manifest of this version"):
             cache.LatentSource(folder, config)
         (folder / cache.MANIFEST).write_text(good)
-    for text in ("{", "[]", "\x00"):
+    for text in ("{", "[]", "\x00", "[" * 100_000):
         (folder / cache.MANIFEST).write_text(text)
         with pytest.raises(UserError, match="manifest"):
             cache.LatentSource(folder, config)

@@ -119,6 +119,7 @@ def test_bad_files(tokenizer, tmp_path):
         "not json": "{",
         "no model": "{}",
         "a list": "[]",
+        "deep": "[" * 100_000,
         "another model": json.dumps({"model": {"type": "Unigram"}}),
         "a hole in the ids": json.dumps({"model": {**good["model"], "vocab": {"a": 0, "b": 7}}}),
         "no specials": json.dumps({"model": {**good["model"], "vocab": _shuffled(good["model"]["vocab"])}}),

@@ -265,6 +265,7 @@ def retext(folder, **changes):
         (lambda f: (f / "poses.npz").write_bytes(b"PK"), "no readable npz"),
         (lambda f: (f / "entries.jsonl").write_text("{}\n" * 6), "is damaged"),
         (lambda f: (f / "entries.jsonl").write_text("[]\n" * 6), "is damaged"),
+        (lambda f: (f / "entries.jsonl").write_text(("[" * 100_000 + "\n") * 6), "is damaged"),
         (lambda f: retext(f, people="x"), "an entry has the texts id, action, source, licence, people"),
         (lambda f: retext(f, id=""), "its id must have 1 to"),
         (lambda f: retext(f, captions=[]), "it needs 1 to 64 captions"),

@@ -160,8 +160,9 @@ def test_foreign_scann_folders_are_refused(tmp_path):
     (tmp_path / "scann_config.pb").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="cannot read"):
         ScannIndex.load(tmp_path, vectors)
-    for odd in ({"leaves": 0, "other": 1}, {"leaves": 0}, {"leaves": -1, "trained": 50}, [], {"leaves": "0"}):
-        (tmp_path / "parameters.json").write_text(json.dumps(odd))
+    wrong = ({"leaves": 0, "other": 1}, {"leaves": 0}, {"leaves": -1, "trained": 50}, [], {"leaves": "0"})
+    for text in (*map(json.dumps, wrong), "[" * 100_000):
+        (tmp_path / "parameters.json").write_text(text)
         with pytest.raises(UserError, match="holds no ScaNN index"):
             ScannIndex.load(tmp_path, vectors)
 
