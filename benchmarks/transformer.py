@@ -5,11 +5,12 @@
     python -m benchmarks.transformer --device gpu     # GPU: full size, bfloat16 (see transformer_gpu.py)
 
 On the CPU both have the same random weights, and what they compute is compared before anything is timed: the velocity,
-and the gradients of all parameters. Calls alternate, and figures are medians. A sample during which other programs took
-more than `--others` of the machine's CPU time says little; it is taken again, for at most `--patience` seconds a
-measurement, and the row tells how much others took in the samples that counted. Where the machine is never quiet,
-`--clock cpu` counts the CPU time of one thread in place of the wall's (set NPROC=1, which holds XLA to one). The last
-line is one JSON object: `forward_ratio` and `train_ratio`, our time over diffusers', are the worst of the sizes.
+and the gradients of all parameters. The sides alternate, each timed after an untimed call of its own, and figures are
+medians. A sample during which other programs took more than `--others` of the machine's CPU time says little; it is
+taken again, for at most `--patience` seconds a measurement, and the row tells how much others took in the samples that
+counted. Where the machine is never quiet, `--clock cpu` counts the CPU time of one thread in place of the wall's (set
+NPROC=1, which holds XLA to one). The last line is one JSON object: `forward_ratio` and `train_ratio`, our time over
+diffusers', are the worst of the sizes.
 """
 
 from __future__ import annotations
@@ -139,6 +140,7 @@ def alternate(
         before, seconds = _others(), []
         whole = time.perf_counter()
         for function, count in zip(functions, repeats, strict=True):
+            function()  # untimed: what the other side freed costs page faults, which a loop of one side does not have
             start = now()
             for _ in range(count):
                 function()

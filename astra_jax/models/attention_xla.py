@@ -6,16 +6,19 @@ block sees every key, so that its softmax is the ordinary one and no running sum
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
+
+from astra_jax.models.sharding import compiler_splits, platform
 
 LARGE = 2**25  # bytes of float32 scores from which blocks pay
 BLOCK = 2**23  # bytes of float32 scores of one block
 _BLOCKS = (64, 1024)  # queries in a block: fewer leave the matrix units idle, more are no faster
+_MULTIPLE = 16  # of which a block is
 
 
 def plain(
@@ -95,25 +98,51 @@ def blocked(
 ) -> Float[Array, "B Lq H D"]:
     """A block of queries at a time, in the backward pass too; arguments as for `attend`."""
     batch, length, heads, width = q.shape
-    block = block_size(batch * heads, length, k.shape[1])
+    together = _together(batch * heads)
+    block = block_size(together, length, k.shape[1])
     count = -(-length // block)
     padding = count * block - length
+
+    def grouped(x: Array) -> Array:
+        return x.reshape(-1, together, *x.shape[1:])
+
     queries = jnp.pad(_matrices(q * scale), ((0, 0), (0, padding), (0, 0)))
-    queries = jnp.moveaxis(queries.reshape(batch * heads, count, block, width), 1, 0)
+    queries = jnp.moveaxis(grouped(queries).reshape(-1, together, count, block, width), 2, 1)
+    absent = _absent(mask, heads)
     biases = None
     if bias is not None:
         biases = jnp.pad(bias, ((0, 0), (0, 0), (0, padding), (0, 0)))
         biases = jnp.moveaxis(biases.reshape(*bias.shape[:2], count, block, bias.shape[3]), 2, 0)
-    keys, values, absent = _matrices(k), _matrices(v), _absent(mask, heads)
 
-    # The loop is a barrier already: common subexpressions of the two passes cannot be merged across it.
-    @functools.partial(jax.checkpoint, prevent_cse=False)
-    def one(rows: tuple[Array, Array | None]) -> Array:
-        return _scores_and_sum(rows[0], keys, values, absent, rows[1], batch)
+    def group(one: tuple[Any, ...]) -> Array:
+        queries, keys, values, absent, examples_and_heads = one
 
-    out = jax.lax.map(one, (queries, biases))
-    out = jnp.moveaxis(out, 0, 1).reshape(batch * heads, count * block, width)[:, :length]
+        def rows(one: tuple[Array, Array | None]) -> Array:
+            queries, biases = one
+            added = absent
+            if biases is not None:
+                chosen = biases[tuple(examples_and_heads.T)].astype(jnp.float32)
+                added = chosen if added is None else added + chosen
+            return _attention(queries, keys, values, added)
+
+        return jax.lax.map(rows, (queries, biases))
+
+    which = jnp.asarray(np.indices((batch, heads)).reshape(2, -1).T)
+    if bias is not None:
+        which = which % np.asarray(bias.shape[:2])  # an axis of one serves all
+    parts = queries, grouped(_matrices(k)), grouped(_matrices(v)), None if absent is None else grouped(absent)
+    out = jnp.moveaxis(jax.lax.map(group, (*parts, grouped(which))), 1, 2)
+    out = out.reshape(batch * heads, count * block, width)[:, :length]
     return jnp.moveaxis(out.reshape(batch, heads, length, width), 1, 2)
+
+
+def _together(matrices: int) -> int:
+    """How many heads of all examples share a block.
+
+    A CPU is faster with one at a time, whose keys and values stay in its caches. Elsewhere small products leave the
+    device idle; and a loop over heads or examples that the compiler has split over devices would gather them.
+    """
+    return 1 if platform() == "cpu" and not compiler_splits() else matrices
 
 
 def score_bytes(matrices: int, queries: int, keys: int) -> int:
@@ -122,10 +151,11 @@ def score_bytes(matrices: int, queries: int, keys: int) -> int:
 
 
 def block_size(matrices: int, queries: int, keys: int) -> int:
-    """Queries in a block: a power of two whose scores fit `BLOCK`, within `_BLOCKS`, no more than there are."""
-    rows = BLOCK // score_bytes(matrices, 1, keys)
+    """Queries in a block, whose scores fit `BLOCK` if `_BLOCKS` allows it; blocks are of about one size."""
     least, most = _BLOCKS
-    return min(queries, max(least, min(most, 2 ** max(rows, 1).bit_length() // 2)))
+    rows = max(least, min(most, BLOCK // score_bytes(matrices, 1, keys)))
+    even = -(-queries // -(-queries // rows))
+    return min(queries, even + -even % _MULTIPLE)
 
 
 def _matrices(x: Float[Array, "B L H D"]) -> Float[Array, "N L D"]:
@@ -138,21 +168,3 @@ def _absent(mask: Bool[Array, "B L"] | None, heads: int) -> Float[Array, "N 1 L"
     if mask is None:
         return None
     return jnp.repeat(jnp.where(mask, 0.0, jnp.finfo(jnp.float32).min), heads, 0)[:, None, :]
-
-
-def _scores_and_sum(
-    q: Float[Array, "N Lq D"],
-    k: Float[Array, "N Lk D"],
-    v: Float[Array, "N Lk D"],
-    absent: Float[Array, "N 1 Lk"] | None,
-    bias: Float[Array, "#B #H Lq Lk"] | None,
-    batch: int,
-) -> Float[Array, "N Lq D"]:
-    """softmax(q k^T + bias) v with float32 logits and weights, N = `batch` x heads."""
-    logits = jnp.einsum("NLD,NMD->NLM", q, k, preferred_element_type=jnp.float32)
-    if bias is not None:
-        logits = (logits.reshape(batch, -1, *logits.shape[1:]) + bias).reshape(logits.shape)
-    if absent is not None:
-        logits = logits + absent
-    weights = jax.nn.softmax(logits, axis=-1).astype(v.dtype)
-    return jnp.einsum("NLM,NMD->NLD", weights, v)

@@ -80,10 +80,12 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(attention_xla, "_BLOCKS", (64, 64))
 
 
-@pytest.mark.parametrize("biased", [False, True])
-def test_blocked_equals_plain(small_blocks, biased):
+@pytest.mark.parametrize("together", [True, False], ids=["all heads", "one head"])
+@pytest.mark.parametrize("bias_shape", [None, (1, 2), (2, 1), (2, 2)])
+def test_blocked_equals_plain(small_blocks, monkeypatch, bias_shape, together):
+    monkeypatch.setattr(attention_xla, "_together", lambda matrices: matrices if together else 1)
     q, k, v, mask = arrays(width=8)
-    bias = [jax.random.normal(jax.random.key(4), (1, 2, *LENGTHS))] if biased else []
+    bias = [jax.random.normal(jax.random.key(4), (*bias_shape, *LENGTHS))] if bias_shape else []
 
     def by(backend):
         def attention(q, k, v, *bias):
@@ -114,10 +116,16 @@ def test_plain_keeps_no_scores_for_the_backward_pass():
 
 
 def test_block_sizes():
-    assert attention_xla.block_size(6, 2560, 2560) == 128  # 6 x 128 x 2560 float32 are 7.9 MB
+    assert attention_xla.block_size(6, 2560, 2560) == 144  # of 136 queries 6 x 136 x 2560 float32 would fit 8 MiB
     assert attention_xla.block_size(2, 100, 2560) == 100
     assert attention_xla.block_size(10_000, 2560, 2560) == 64
-    assert attention_xla.block_size(1, 5000, 100) == 1024
+    assert attention_xla.block_size(1, 5000, 100) == 1008  # five, and no sixth for the last 40
+
+
+def test_one_head_at_a_time_on_a_cpu_that_nobody_splits():
+    assert attention_xla._together(12) == 1
+    with jax.set_mesh(jax.make_mesh((2,), ("data",), (AxisType.Auto,))):
+        assert attention_xla._together(12) == 12
 
 
 def test_blocked_needs_a_fraction_of_the_memory_in_training():
