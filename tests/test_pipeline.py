@@ -267,6 +267,7 @@ def test_the_pictures_asked_for_are_drawn(pipe, photo):
     assert [(one.number, one.index) for one in results] == [(0, 2)]
 
 
+@pytest.mark.slow
 def test_the_strength_of_a_lora(pipe, photo):
     config = dataclasses.replace(
         pipe.config, model=dataclasses.replace(pipe.config.model, lora=LoraConfig(rank=2, scale=0.5))

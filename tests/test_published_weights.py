@@ -108,6 +108,7 @@ def test_the_published_folder_is_the_model(tiny, folder):
     assert again.weights == pipe.weights != other.weights
 
 
+@pytest.mark.slow
 def test_absent_adapters_are_adapters_that_change_nothing(tiny, folder):
     """Neither they nor the image encoder are there; the picture is that of zero gains and zero factors."""
     config, params = tiny

@@ -6,6 +6,7 @@ from astra_jax.errors import UserError
 from benchmarks import transformer, transformer_gpu
 
 
+@pytest.mark.slow
 def test_our_row_of_the_gpu_benchmark(capsys):
     options = ["--one", "plain", "--small", "--steps", "2", "--repeats", "1", "--product", "64"]
     transformer.run(["--device", "gpu", *options])

@@ -124,8 +124,16 @@ def test_block_sizes():
 
 def test_one_head_at_a_time_on_a_cpu_that_nobody_splits():
     assert attention_xla._together(12) == 1
-    with jax.set_mesh(jax.make_mesh((2,), ("data",), (AxisType.Auto,))):
-        assert attention_xla._together(12) == 12
+
+
+def test_blocks_of_examples_that_devices_share_gather_nothing(small_blocks):
+    mesh = jax.make_mesh((2,), ("data",), (AxisType.Auto,))
+    with jax.set_mesh(mesh):
+        split = NamedSharding(mesh, P("data"))
+        x = jax.ShapeDtypeStruct((4, 150, 4, 8), jnp.float32, sharding=split)
+        bias = jax.ShapeDtypeStruct((1, 4, 150, 150), jnp.float32, sharding=NamedSharding(mesh, P()))
+        program = jax.jit(lambda q, k, v, bias: attend(q, k, v, bias=bias, backend="blocked"), out_shardings=split)
+        assert "all-gather" not in program.lower(x, x, x, bias).compile().as_text()
 
 
 def test_blocked_needs_a_fraction_of_the_memory_in_training():

@@ -175,6 +175,7 @@ def test_a_checkpoint_holds_the_adapters_and_not_the_base(base, finished):
     assert on_disk < 0.5 * (base / "model.safetensors").stat().st_size
 
 
+@pytest.mark.slow
 def test_resumes_on_another_mesh_with_the_same_losses(base, finished, tmp_path):
     workdir, whole = finished
     run(tmp_path, make_config(base, steps=2, mesh=c.MeshConfig(data=2, fsdp=2)), devices=4)
