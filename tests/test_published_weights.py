@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import sample as program
-from astra_jax.config import LoraConfig
+from astra_jax.config import LoraConfig, MeshConfig
 from astra_jax.errors import UserError
 from astra_jax.inputs.published_tokenizer import load_published_tokenizer
 from astra_jax.inputs.requests import Request, SubjectRequest
@@ -26,6 +26,7 @@ from astra_jax.models.astra import Astra
 from astra_jax.models.lora import init_lora
 from astra_jax.params import flatten
 from astra_jax.pipeline import AstraPipeline
+from astra_jax.training.mesh import make_mesh
 from astra_jax.weights.adapters import save_adapter
 from astra_jax.weights.exporting import export_published
 from astra_jax.weights.pretrained import WEIGHTS, load_pretrained
@@ -106,6 +107,21 @@ def test_the_published_folder_is_the_model(tiny, folder):
     other = AstraPipeline.from_published(config, folder / "other", adapters=adapters)
     again = AstraPipeline.from_published(config, folder / "flux", adapters=adapters)
     assert again.weights == pipe.weights != other.weights
+
+
+@pytest.mark.slow
+def test_devices_share_a_published_model(tiny, folder):
+    config, _ = tiny
+    adapters = {"lora": folder / "lora.safetensors", "dsm": folder / "dsm.safetensors"}
+    mesh = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
+    one, shared = (
+        AstraPipeline.from_published(config, folder / "flux", adapters=adapters, mesh=mesh) for mesh in (None, mesh)
+    )
+    kernel = shared.params["transformer"]["single_blocks"]["linear1"]["kernel"]
+    assert kernel.addressable_shards[0].data.size == kernel.size / 4  # fsdp 2, tensor 2
+    requests = [asked(folder, seed=seed) for seed in range(3)]
+    for alone, together in zip(one.draw(requests), shared.draw(requests), strict=True):
+        assert np.abs(alone.picture.astype(int) - together.picture).max() <= 1
 
 
 @pytest.mark.slow
