@@ -71,6 +71,9 @@ def draw() -> None:
         drawn = job.complete(asked)
         if jax.process_index() == 0 and (sheet := job.sheet()):
             print(sheet)
+    except KeyboardInterrupt:
+        print("finished pictures are kept, and the same command draws the others", file=sys.stderr)
+        raise
     finally:
         writer.discard()
     if drawn:
@@ -92,6 +95,8 @@ def _asked() -> list[Request | UserError]:
         if not asked:
             raise UserError(f"--requests {_REQUESTS.value} has no lines")
         return asked
+    if "--strength" in _MODEL.given and _IMAGE.value is None:
+        raise UserError("--strength needs --image, the picture to start from")
     subjects = [_subject(text) for text in _SUBJECT.value]
     fields = {"prompt": _PROMPT.value, "pose": _POSE.value, "people": _PEOPLE.value, "seed": _SEED.value}
     fields |= {"num_images": _IMAGES.value, "subjects": subjects, "image": _IMAGE.value}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import pathlib
 from collections import deque
@@ -112,9 +113,17 @@ class AstraPipeline:
             mesh: of devices that batches are split over; None: jax's first device.
             lora_scale: strength of a LoRA that stands beside the weights.
             programs: a folder that keeps traced programs for the next start; None: none are kept.
+
+        Raises `UserError` for a `lora_scale` that is no number, or that has no LoRA to scale.
         """
         params = jax.tree.map(jnp.asarray, params)
-        if lora_scale != 1 and "lora" in params:
+        if not math.isfinite(lora_scale):
+            raise UserError(f"lora_scale must be a finite number, not {lora_scale}")
+        if lora_scale != 1 and "lora" not in params:
+            raise UserError(
+                "lora_scale is the strength of a LoRA, but these weights have none beside them: leave it out"
+            )
+        if lora_scale != 1:
             params = params | {"lora": strengthen(params["lora"], lora_scale)}
             weights = f"{weights} lora_scale={lora_scale}"
         self.config, self.params = config, params
@@ -194,7 +203,7 @@ class AstraPipeline:
         size: tuple[int, int] | None = None,
         steps: int | None = None,
         guidance: float | None = None,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         num_images: int = 1,
         callback: Callback | None = None,
         *,
@@ -217,8 +226,8 @@ class AstraPipeline:
             size: (height, width) of the pictures, in pixels.
             steps: of the sampler.
             guidance: input of a guidance-distilled model such as FLUX.1-dev.
-            seed: the same seed gives the same pictures.
-            num_images: of this prompt.
+            seed: the same seed gives the same pictures; of several seeds, each gives what it gives alone.
+            num_images: of each seed; picture i is made of noise from `fold_in(key(seed), i)`.
             callback: called after each step begins with (step, steps, latents [B, L, C] float32).
             people: how many a retrieved pose must have; by default what the prompt says.
             cfg_scale: classifier-free guidance; 1: off.
@@ -234,7 +243,6 @@ class AstraPipeline:
             subjects=tuple(SubjectRequest(phrase.strip(), _photo(photo)) for phrase, photo in subjects.items()),
             pose=_pose(pose),
             people=people,
-            seed=seed,
             num_images=num_images,
             image=None if image is None else _photo(image),
             height=size[0] if size else None,
@@ -247,8 +255,13 @@ class AstraPipeline:
             dsm_scale=dsm_scale,
             strength=strength,
         )
-        check_request(request)
-        results = list(self.draw([request], dataclasses.replace(self.defaults, **run), callback=callback))
+        seeds = list(seed) if isinstance(seed, Sequence) else [seed]
+        if not seeds:
+            raise UserError("seed: a list of seeds must not be empty")
+        requests = [dataclasses.replace(request, seed=int(one)) for one in seeds]
+        for request in requests:
+            check_request(request)
+        results = list(self.draw(requests, dataclasses.replace(self.defaults, **run), callback=callback))
         return Output([Image.fromarray(one.picture) for one in results], results[0].ready)
 
     @property

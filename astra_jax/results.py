@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -41,15 +42,16 @@ class ResultWriter:
     def __init__(self, folder: str | os.PathLike[str], config: Config, weights: str, process: int = 0):
         """`weights` tells the weights apart; `process` is this one's number where several fill one folder."""
         self.folder = pathlib.Path(folder)
-        text = (json.dumps(to_dict(config), indent=2) + "\n").encode()
-        self._config = self.folder / f"config-{hashlib.sha256(text).hexdigest()[:8]}.json"
+        self._text = (json.dumps(to_dict(config), indent=2) + "\n").encode()
+        self._config = self.folder / f"config-{hashlib.sha256(self._text).hexdigest()[:8]}.json"
         self._weights = weights
         self._manifest = self.folder / (MANIFEST if process == 0 else f"manifest.{process}.jsonl")
         self._added = False
-        self._made = [path for path in (self.folder, self._config) if not path.exists()]
         try:
+            # What the first process makes the others use, too: it alone knows when nobody does.
+            self._made = [path for path in (self.folder, self._config) if process == 0 and not path.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self._config, text)
+            write_whole(self._config, self._text)
             self._files = read_manifests(self.folder)
             _drop_torn_line(self._manifest)
         except OSError as error:
@@ -65,7 +67,9 @@ class ResultWriter:
         path = self.folder / f"{result.number:05d}_{result.index}_{key[:8]}.png"
         line = self._describe(result, key, path.name)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self._config.exists():  # another process that drew nothing has cleared up
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_whole(self._config, self._text)
             save_png(result.picture, path, line)
             with self._manifest.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -118,8 +122,8 @@ class ResultWriter:
         self._files = read_manifests(self.folder)
 
     def discard(self) -> None:
-        """Takes back what the constructor made, if no picture was added."""
-        if self._added:
+        """Takes back what the constructor made, if no picture was added, by another process either."""
+        if self._added or self._config.name in _configs(self.folder):
             return
         for path in reversed(self._made):
             if path.is_file():
@@ -146,6 +150,12 @@ def read_manifests(folder: pathlib.Path) -> dict[str, str]:
                 raise UserError(f"{path} line {number} is no line of sample.py's: choose another --out")
             files[key] = file
     return files
+
+
+def _configs(folder: pathlib.Path) -> set[str]:
+    """The files that lines of manifests name as their config."""
+    lines = itertools.chain.from_iterable(map(_whole_lines, folder.glob("manifest*.jsonl")))
+    return {json.loads(line).get("config", "") for line in lines}
 
 
 def _whole_lines(path: pathlib.Path) -> list[bytes]:

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import pathlib
 
@@ -265,6 +266,30 @@ def test_a_wrong_request_costs_no_other(pipe, photo):
 def test_the_pictures_asked_for_are_drawn(pipe, photo):
     results = list(pipe.draw([request_of(photo, num_images=3), request_of(photo)], indices=[[2], []]))
     assert [(one.number, one.index) for one in results] == [(0, 2)]
+
+
+def test_seeds_of_one_call(pipe, photo):
+    together = pipe("a man waving", {"a man": photo}, seed=[3, 8], num_images=2).images
+    alone = [pipe("a man waving", {"a man": photo}, seed=seed, num_images=2).images for seed in (3, 8)]
+    for one, other in zip(together, itertools.chain.from_iterable(alone), strict=True):
+        assert apart(np.asarray(one), np.asarray(other)) <= 1
+    with pytest.raises(UserError, match="seeds must not be empty"):
+        pipe("a man waving", seed=[])
+
+
+@pytest.mark.parametrize(("scale", "message"), [(0.5, "have none beside them"), (float("nan"), "finite number")])
+def test_mistakes_with_the_strength_of_a_lora(pipe, scale, message):
+    with pytest.raises(UserError, match=message):
+        AstraPipeline(pipe.config, pipe.params, pipe.tokenizer, pipe.bank, "w", lora_scale=scale)
+
+
+def test_too_many_subjects_cost_no_other_request_its_shape(pipe, photo):
+    too_many = request_of(photo, subjects=tuple(SubjectRequest("a man", photo) for _ in range(3)))
+    refused = []
+    (result,) = pipe.draw([too_many, request_of(photo)], refused=lambda number, error: refused.append(str(error)))
+    assert result.number == 1
+    assert result.ready.fields["has_reference"].shape == (1,)
+    assert "3 subjects are more than the 2" in refused[0]
 
 
 @pytest.mark.slow

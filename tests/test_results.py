@@ -168,3 +168,30 @@ def test_a_picture_that_is_cut_short_or_not_ours_is_named(tmp_path):
     Image.fromarray(RED).save(path)
     with pytest.raises(UserError, match="none of our pictures"):
         read_png(path)
+
+
+def test_a_name_that_no_folder_can_have(tmp_path):
+    with pytest.raises(UserError, match=r"--out .*File name too long: choose a folder you can write to"):
+        ResultWriter(tmp_path / (300 * "x"), Config(), "abc")
+
+
+@pytest.mark.parametrize("first_opened", [0, 1])
+def test_a_process_that_draws_nothing_takes_nothing_from_one_that_does(tmp_path, first_opened):
+    idle, busy = (
+        ResultWriter(tmp_path / "out", Config(), "abc", process) for process in (first_opened, 1 - first_opened)
+    )
+    busy.add(Result(RED, make_ready(), 0), "one")
+    idle.discard()
+    busy.discard()
+    (manifest,) = (tmp_path / "out").glob("manifest*.jsonl")
+    assert (tmp_path / "out" / json.loads(manifest.read_text())["config"]).is_file()
+
+
+def test_what_an_idle_process_has_cleared_up_is_made_again(tmp_path):
+    idle, busy = (ResultWriter(tmp_path / "out", Config(), "abc", process) for process in (0, 1))
+    idle.discard()
+    assert not (tmp_path / "out").exists()
+    busy.add(Result(RED, make_ready(), 0), "one")
+    busy.discard()
+    (config,) = (tmp_path / "out").glob("config-*.json")
+    assert json.loads((tmp_path / "out" / "manifest.1.jsonl").read_text())["config"] == config.name

@@ -36,7 +36,7 @@ def start_from(
 ) -> Float[Array, "B L C"]:
     """Where image-to-image starts: the picture as noisy as the first of `times` says, float32.
 
-    x = (1 - t) latents + t noise at t = times[0] (`schedule.remaining` gives the times); at t = 1 the noise itself.
+    x = (1 - t) latents + t noise at t = times[0] (a schedule without its `skipped_steps`); at t = 1 the noise itself.
     """
     t = jnp.full(latents.shape[:1], times[0], jnp.float32)
     return interpolate(latents.astype(jnp.float32), noise.astype(jnp.float32), t)

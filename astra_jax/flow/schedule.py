@@ -43,20 +43,16 @@ def schedule(steps: int, mu: float) -> Float[np.ndarray, " {steps}+1"]:
     return np.asarray(shift(np.linspace(1, 0, steps + 1), mu), np.float32)
 
 
-def remaining(times: Float[np.ndarray, " S"], strength: float) -> Float[np.ndarray, " R"]:
-    """The end of a schedule that image-to-image runs: its last ceil(strength * steps) steps (diffusers' `strength`).
+def skipped_steps(steps: int, strength: float) -> int:
+    """The steps at the start of a schedule that image-to-image leaves out, all but ceil(strength * steps) of them.
 
-    Args:
-        times: S = steps + 1 times, as `schedule` gives them.
-        strength: in (0, 1]; 1 is the whole schedule, from noise; less keeps more of the start picture.
-
-    Raises ValueError for another strength.
+    `strength` is diffusers', in (0, 1]; 1 is the whole schedule, from noise; less keeps more of the start picture.
+    Raises ValueError for another one.
     """
     if not 0 < strength <= 1:
         raise ValueError(f"strength must be over 0 and at most 1, not {strength}")
-    steps = len(times) - 1
     # As diffusers rounds it, floating point included: the same strength is as many steps here as there.
-    return times[min(int(steps - steps * strength), steps - 1) :]
+    return min(int(steps - steps * strength), steps - 1)
 
 
 def within(step: Int[Array, ""], steps: int, start: Float[Array, " B"], end: Float[Array, " B"]) -> Bool[Array, " B"]:

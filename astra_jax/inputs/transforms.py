@@ -115,8 +115,7 @@ def arrays(
     a pose or subjects that would have to be left out.
     """
     most, subjects = config.model.max_subjects, len(prepared.phrases)
-    if subjects > most:
-        raise UserError(f"{subjects} subjects are more than the {most} of config.model.max_subjects: leave some out")
+    check_subjects(subjects, config)
     slots = most if slots is None else slots
     has_pose = prepared.has_pose and not dropout.pose
     if subjects > slots or (has_pose and not pose):
@@ -199,6 +198,13 @@ def check_sizes(config: Config, canvas: tuple[int, int]) -> None:
         if size <= 0 or size % pixels:
             nearest = max(pixels, round(size / pixels) * pixels)
             raise UserError(f"{name} {size} is no positive multiple of {pixels} pixels: {nearest} is the nearest")
+
+
+def check_subjects(count: int, config: Config) -> None:
+    """Raises `UserError` for more subjects of an example than the model takes."""
+    most = config.model.max_subjects
+    if count > most:
+        raise UserError(f"{count} subjects are more than the {most} of config.model.max_subjects: leave some out")
 
 
 def check_canvases(config: Config) -> None:

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, UInt8
 
 from astra_jax.config import Config
-from astra_jax.flow.schedule import remaining, schedule, shift_of
+from astra_jax.flow.schedule import schedule, shift_of
 from astra_jax.inputs.tokenizer import TextTokenizer
 from astra_jax.inputs.transforms import stack
 from astra_jax.models.astra import Astra
@@ -63,7 +63,7 @@ class Engine:
         cell = self.model.downsampling
         height, width = shape.height // cell, shape.width // cell
         kind = Kind(self.model, height, width)
-        times = remaining(schedule(shape.steps, shift_of(kind.tokens, self.config.sample.shift)), shape.strength)
+        times = schedule(shape.steps, shift_of(kind.tokens, self.config.sample.shift))[shape.skipped :]
 
         def of(name: str) -> Any:
             return self._put(np.array([getattr(one, name) for one in settings], np.float32))
@@ -74,7 +74,7 @@ class Engine:
         with self._on_mesh():
             x, fields = self._call(encode, kind, "all", inputs, of("dsm_scale"), seeds, indices)
             conditions = conditions_of(fields)
-            if shape.strength < 1:
+            if shape.skipped:
                 start = self._put(np.stack([ready.start for ready, _ in padded if ready.start is not None]))
                 x = self._call(begin, kind, "pictures", x, start, times)
             guiding = Guiding(of("cfg_scale"), of("pose_start"), of("pose_end"), of("cache_threshold"))

@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jaxlib
+from absl import logging
 from jax import export
 
 import astra_jax
@@ -116,12 +117,17 @@ def _circumstances() -> str:
 def _read(path: pathlib.Path) -> bytes | None:
     try:
         whole = path.read_bytes()
-    except FileNotFoundError:
+    except OSError:  # most of all, that there is none
         return None
     digest, blob = whole[:_DIGEST_BYTES], whole[_DIGEST_BYTES:]
     return blob if hashlib.sha256(blob).digest() == digest else None
 
 
 def _write(path: pathlib.Path, blob: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, hashlib.sha256(blob).digest() + blob)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, hashlib.sha256(blob).digest() + blob)
+    except OSError as error:  # a start without a cache is slow, not wrong
+        logging.log_first_n(
+            logging.WARNING, "%s: programs are not kept for the next start: %s", 1, path.parent, error.strerror
+        )

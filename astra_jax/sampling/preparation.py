@@ -102,7 +102,10 @@ class Preparer:
                 note="no pose: neither prompt nor subjects name people in English words; set 'people' if there are some"
             )
         if self.retriever is None:
-            raise UserError("pose 'auto' needs a pose bank: give one with --pose_bank, or set the pose to 'none'")
+            raise UserError(
+                "pose 'auto' needs a pose bank: give one (--pose_bank, in Python pose_bank=), or set the pose to 'none'"
+            )
+
         found = self.retriever.retrieve([request.prompt], [count], size)[0]
         return _Pose(people=found[0].people, retrieved=found[0])
 

@@ -8,7 +8,7 @@ import math
 from astra_jax.config import Config, check_solver
 from astra_jax.errors import UserError
 from astra_jax.inputs.requests import OVERRIDES, Request, named
-from astra_jax.inputs.transforms import check_sizes
+from astra_jax.inputs.transforms import check_sizes, check_subjects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +50,15 @@ def defaults(config: Config) -> Settings:
 def settings_of(request: Request, run: Settings, config: Config) -> Settings:
     """The settings of a request: its own where it has them, else the run's.
 
-    Raises `UserError`, naming the request, for what is out of range, and for a `guidance` of its own where the model
-    takes none.
+    Raises `UserError`, naming the request, for what is out of range, for a `guidance` of its own where the model takes
+    none, and for more subjects than it takes.
     """
     own = {key: value for key in OVERRIDES if (value := getattr(request, key)) is not None}
     with named(request):
         if "guidance" in own and not config.model.transformer.guidance_embed:
             raise UserError("these weights have no guidance input (guidance_embed is off): leave 'guidance' out")
+        # Told here already, as the number of subjects is part of the shape that a request is drawn in with others.
+        check_subjects(len(request.subjects), config)
         chosen = dataclasses.replace(run, **own)
         check(chosen, config)
     return chosen

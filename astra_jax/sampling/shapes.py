@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
+from astra_jax.flow.schedule import skipped_steps
 from astra_jax.inputs.requests import GivenPose, Request
 from astra_jax.pose.people_words import count_people, is_person
 from astra_jax.sampling.settings import Settings
@@ -21,7 +22,7 @@ class Shape:
     height: int  # pixels
     width: int
     steps: int
-    strength: float  # 1 where there is no start picture
+    skipped: int  # of the steps, because a start picture takes their place
     guided: bool  # by classifier-free guidance
     pose: bool  # whether there are pose tokens
     subjects: int  # slots
@@ -37,7 +38,7 @@ def shape_of(request: Request, settings: Settings) -> Shape:
     return Shape(
         *settings.size,
         steps=settings.steps,
-        strength=1.0 if request.image is None else settings.strength,
+        skipped=0 if request.image is None else skipped_steps(settings.steps, settings.strength),
         guided=settings.cfg_scale != 1,
         pose=wants_pose(request),
         subjects=len(request.subjects),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from astra_jax.flow.sampler import initial_noise, integrate, integrate_with_memory, start_from
-from astra_jax.flow.schedule import remaining, schedule, within
+from astra_jax.flow.schedule import schedule, skipped_steps, within
 
 
 def test_noise_belongs_to_the_picture():
@@ -35,13 +35,13 @@ def test_memory_is_handed_on_and_changes_nothing_by_itself(solver):
 def test_starts_from_a_picture():
     latents, noise = jnp.full((2, 3, 4), 2.0, jnp.bfloat16), jax.random.normal(jax.random.key(0), (2, 3, 4))
     whole = schedule(4, 0.0)
-    start = start_from(latents, noise, remaining(whole, 0.5))
+    start = start_from(latents, noise, whole[skipped_steps(4, 0.5) :])
     assert start.dtype == jnp.float32
     np.testing.assert_allclose(start, 0.5 * 2 + 0.5 * noise, rtol=1e-6)
     # Strength 1 is text-to-image to the last bit.
-    np.testing.assert_array_equal(start_from(latents, noise, remaining(whole, 1.0)), noise)
+    np.testing.assert_array_equal(start_from(latents, noise, whole[skipped_steps(4, 1.0) :]), noise)
     # The exact flow from there ends at the picture.
-    times = remaining(schedule(7, 0.5), 0.4)
+    times = schedule(7, 0.5)[skipped_steps(7, 0.4) :]
     start = start_from(latents, noise, times)
     np.testing.assert_allclose(integrate(lambda x, t: noise - 2.0, start, times), 2.0, rtol=1e-5)
 

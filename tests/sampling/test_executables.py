@@ -92,3 +92,10 @@ def test_shapes_of_a_model_are_remembered(tmp_path, monkeypatch):
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), again) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), expected
     )
+
+
+def test_a_cache_that_cannot_be_written_is_none(tmp_path):
+    (tmp_path / "file").touch()
+    programs = Executables(tmp_path / "file" / "cache")
+    assert programs.call(weighted, 2, *ARGUMENTS)["sum"].tolist() == [1, 3, 5]
+    assert programs.loaded == 0

@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -14,7 +15,7 @@ PLAIN = Settings(height=32, width=48, steps=4, guidance=1.0)
 
 
 def shape(pose=True, subjects=1, **fields):
-    values = {"height": 32, "width": 48, "steps": 4, "strength": 1.0, "guided": False}
+    values = {"height": 32, "width": 48, "steps": 4, "skipped": 0, "guided": False}
     return Shape(**(values | fields), pose=pose, subjects=subjects)
 
 
@@ -58,7 +59,9 @@ def test_the_shape_of_a_request():
     assert shape_of(Request("a man waving", subjects), PLAIN) == shape()
     start = Request("a backpack", image=pathlib.Path("x.png"))
     guided = Settings(32, 48, 4, 1.0, cfg_scale=2.0, strength=0.5)
-    assert shape_of(start, guided) == shape(pose=False, subjects=0, strength=0.5, guided=True)
+    assert shape_of(start, guided) == shape(pose=False, subjects=0, skipped=2, guided=True)
+    # A strength that leaves out as many steps is the same shape.
+    assert shape_of(start, dataclasses.replace(guided, strength=0.45)) == shape_of(start, guided)
 
 
 def test_small_groups_go_with_larger_shapes_and_large_ones_stay():
