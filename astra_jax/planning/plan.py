@@ -15,7 +15,7 @@ from astra_jax.params import Params, flatten
 from astra_jax.planning.abstract import abstract_batch
 from astra_jax.planning.collectives import Collective, total_bytes
 from astra_jax.planning.compile import compile_for
-from astra_jax.planning.memory import GIB, Memory, estimated_temporaries, local_bytes, placed_memory
+from astra_jax.planning.memory import GIB, Memory, estimated_temporaries, kept_activations, local_bytes, placed_memory
 from astra_jax.planning.network import Wires
 from astra_jax.planning.roofline import Roofline, Work, chip_work, roofline
 from astra_jax.planning.topology import Topology, mesh_of, places
@@ -42,7 +42,7 @@ class Plan:
     compiled: bool  # by the real compiler; otherwise temporaries and collectives are our own estimate
     compile_seconds: float
     fits: bool
-    estimated_temporaries: float  # bytes a chip by our own model, whether compiled or not
+    estimated_temporaries: float  # bytes a chip within a step by our own model, whether compiled or not
     expected_bytes: float  # that one chip sends by our own count, whether compiled or not
 
     @property
@@ -94,7 +94,7 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
         program, seconds, fits = result.program, result.seconds, result.fits
         temporaries = result.temporaries if math.isfinite(result.temporaries) else estimated
         collectives = result.collectives if fits else expected
-    memory = placed_memory(state, frozen, batch, temporaries, program)
+    memory = placed_memory(state, frozen, batch, kept_activations(config, products, mesh), temporaries, program)
     network = [wires.seconds(collective) for collective in collectives]
     return Plan(
         config=config,

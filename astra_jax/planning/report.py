@@ -106,7 +106,8 @@ def _memory(plan: Plan) -> list[tuple[str, float]]:
         ("moving average", memory.average),
         ("optimizer", memory.optimizer),
         ("batch", memory.batch),
-        ("activations and temporaries", memory.temporaries),
+        ("activations", memory.activations),
+        ("temporaries", memory.temporaries),
         ("program", memory.program),
     ]
 
@@ -115,8 +116,11 @@ def _estimates(plan: Plan) -> list[str]:
     """How far our own model is from the compiler, where both are known."""
     if not (plan.compiled and plan.fits):
         return []
-    off = plan.estimated_temporaries / plan.memory.temporaries - 1
-    return [f"  our own estimate of the temporaries: {plan.estimated_temporaries / GIB:.2f} GiB ({off:+.0%})"]
+    within = plan.memory.activations + plan.memory.temporaries
+    off = plan.estimated_temporaries / within - 1
+    return [
+        f"  our own estimate of activations and temporaries: {plan.estimated_temporaries / GIB:.2f} GiB ({off:+.0%})"
+    ]
 
 
 def _parts(plan: Plan) -> list[tuple[str, tuple[float, float]]]:

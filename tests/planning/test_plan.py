@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from astra_jax.costs.products import Product
-from astra_jax.costs.step import step_flops
+from astra_jax.costs.step import condition_pictures, step_flops, tokens
 from astra_jax.errors import UserError
 from astra_jax.params import flatten
 from astra_jax.planning import roofline as r
@@ -35,6 +35,25 @@ def test_memory_of_the_state_is_what_its_shards_hold(run):
     assert plan.memory.frozen == local_bytes(frozen)
     assert plan.memory.frozen < 2 * sum(leaf.size for leaf in jax.tree.leaves(frozen))  # bfloat16, most of it split
     assert plan.fits
+
+
+def test_what_is_kept_for_the_backward_pass_by_hand(run, change):
+    model = run.model
+    images = tokens(model, (run.data.height, run.data.width))
+    images += sum(count * length for count, length in condition_pictures(run))
+    sizes = model.transformer
+    every_block = sizes.double_blocks + sizes.single_blocks
+
+    def plan(remat):
+        kept = change(model, transformer={"remat": remat}).transformer
+        return make_plan(change(run, model={"transformer": kept}), GPUS, compiled=False)
+
+    full = plan("full")
+    inputs = (images + model.text_length) * sizes.width * every_block
+    assert full.memory.activations == run.train.batch_size / 8 * jax.numpy.dtype(model.dtype).itemsize * inputs
+    assert full.memory.activations + full.memory.temporaries == pytest.approx(full.estimated_temporaries)
+    assert full.memory.temporaries > full.memory.trained  # gradients
+    assert full.memory.activations < plan("dots").memory.activations < plan("none").memory.activations
 
 
 def test_a_chip_does_its_share_of_the_step(run, change):
