@@ -75,19 +75,19 @@ class PuppetsSource:
     """Records of the TFDS set `puppets` as examples. A `Sized`."""
 
     def __init__(self, stored: Stored):
-        self._records = stored.records
+        self._stored = stored
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._stored.records)
 
     def __getitem__(self, index: int) -> Example:
         if not 0 <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")
-        return puppets_example(self._records[index])
+        return puppets_example(self._stored.record(index))
 
     def sizes(self) -> Int[np.ndarray, "n 2"]:
         """All pictures have the first one's size."""
-        return np.broadcast_to(np.asarray(self._records[0]["image"].shape[:2]), (len(self), 2))
+        return np.broadcast_to(np.asarray(self._stored.record(0)["image"].shape[:2]), (len(self), 2))
 
 
 def puppets_example(record: dict[str, Any]) -> Example:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from astra_jax.pose.files import read_json
 SIZES = "sizes"  # in the metadata of a data set: split -> [[height, width], ...] of its targets
 METADATA = "metadata.json"
 MAX_METADATA_BYTES = 256 << 20
-_DAMAGED = (RuntimeError, OSError, ValueError, KeyError)
+_DAMAGED = (RuntimeError, OSError, ValueError, KeyError, IndexError)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,7 +56,8 @@ def open_stored(data: DataConfig, name: str, make: str, decoders: dict[str, Any]
     """The newest version of the data set `name` ("set/config") in `data.dir`, its split `data.split`.
 
     `make` is the command that makes it, with "{folder}" for the data directory. Raises `UserError` for data that is
-    missing or damaged, and for a split that the data does not have.
+    missing or damaged (a file that is not there, or whose last record cannot be read), and for a split that the data
+    does not have.
     """
     folder = pathlib.Path(data.dir or constants.DATA_DIR).expanduser()
     make = f"`{make.format(folder=folder)}`"
@@ -75,6 +77,7 @@ def open_stored(data: DataConfig, name: str, make: str, decoders: dict[str, Any]
         raise UserError(f"{versions[-1]} is damaged ({error}): {remedy}") from error
     try:
         records = builder.as_data_source(split=data.split, decoders=decoders)
+        shards = builder.info.splits[data.split].file_instructions
         ranges = tfds.core.ReadInstruction.from_spec(data.split).to_absolute(builder.info.splits)
     except ValueError as error:
         raise UserError(f"{versions[-1]} has no split {data.split!r}: set config.data.split ({error})") from error
@@ -83,6 +86,24 @@ def open_stored(data: DataConfig, name: str, make: str, decoders: dict[str, Any]
         (part.splitname, part.from_ or 0, whole[part.splitname] if part.to is None else part.to) for part in ranges
     )
     stored = Stored(versions[-1], records, remedy, parts)
+    _check_shards(stored, shards)
     for index in (0, len(records) - 1):
         stored.record(index)
     return stored
+
+
+def _check_shards(stored: Stored, shards: Sequence[Any]) -> None:
+    """Raises `UserError` for the first of the split's files (TFDS' instructions) that is missing or cut off.
+
+    One record of each is read, not decoded: a file knows its records by its end, which is what a broken copy lacks.
+    """
+    end = 0
+    for shard in shards:
+        path = pathlib.Path(shard.filename)
+        if not path.is_file():
+            raise UserError(f"{stored.folder} is damaged ({path.name} is missing): {stored.remedy}")
+        end += shard.take
+        try:
+            stored.records.data_source[end - 1]
+        except _DAMAGED as error:
+            raise UserError(f"{stored.folder} is damaged ({path.name}: {error}): {stored.remedy}") from error

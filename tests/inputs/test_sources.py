@@ -1,8 +1,13 @@
 import dataclasses
+import json
+import pathlib
+import re
 import shutil
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
 
 from astra_jax.config import Config, DataConfig
 from astra_jax.errors import UserError
@@ -12,6 +17,7 @@ from astra_jax.inputs.sources import open_pictures, open_source
 from astra_jax.inputs.tokenizer import PromptTokenizer, train_tokenizer
 from data.puppets.builder import Puppets, PuppetsConfig
 from data.puppets.examples import make_example
+from data.subjects.builder import Subjects, SubjectsConfig
 
 SIZE, SEED = 64, 7
 
@@ -100,3 +106,73 @@ def test_damaged_data(data, tmp_path):
         path.write_text("{")
     with pytest.raises(UserError, match="is damaged .* make it again"):
         open_pictures(damaged)
+
+
+EXAMPLES, SHARDS = 6, 3  # two examples a file
+
+
+@pytest.fixture(scope="module")
+def written_in_shards(tmp_path_factory):
+    """A folder with both data sets, their training splits in three files each, by the real builders."""
+    folder = tmp_path_factory.mktemp("shards")
+    pixels = np.random.default_rng(0).integers(0, 256, (EXAMPLES, 80, 80, 3), np.uint8)
+    lines = [{"target": f"{number}.png", "prompt": "a man"} for number in range(EXAMPLES)]
+    for line, picture in zip(lines, pixels, strict=True):
+        Image.fromarray(picture).save(folder / line["target"])
+    manifest = folder / "list.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, lines)))
+    puppets = PuppetsConfig(name="tiny", train=EXAMPLES, test=SHARDS, size=SIZE, seed=SEED, processes=1)
+    subjects = SubjectsConfig(name="mine", manifest=str(manifest), folder=str(folder))
+    for builder in (Puppets(config=puppets, data_dir=folder), Subjects(config=subjects, data_dir=folder)):
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=SHARDS))
+    return folder
+
+
+@pytest.fixture(params=["puppets/tiny", "subjects/mine"])
+def sharded(request, written_in_shards, tmp_path):
+    """The config of a copy, and the middle one of its files."""
+    shutil.copytree(written_in_shards, tmp_path / "copy")
+    files = sorted((tmp_path / "copy" / request.param).rglob("*-train.array_record-*"))
+    assert len(files) == SHARDS
+    return DataConfig(source=request.param, dir=str(tmp_path / "copy"), height=SIZE, width=SIZE, threads=2), files[1]
+
+
+def test_a_missing_file_is_named_at_opening(sharded):
+    data, middle = sharded
+    middle.unlink()
+    with pytest.raises(UserError, match=rf"is damaged \({middle.name} is missing\): delete it and make it again"):
+        open_pictures(data)
+    assert len(open_pictures(dataclasses.replace(data, split="train[:2]"))) == 2  # does not need it
+
+
+@pytest.mark.parametrize("what", ["empty", "cut off", "another split's"])
+def test_a_broken_copy_of_a_file_is_named_at_opening(sharded, what):
+    data, middle = sharded
+    if what == "another split's":
+        tests = pathlib.Path(data.dir, "puppets/tiny").rglob("*-test.array_record-*")
+        shutil.copy(next(tests), middle)  # holds one record, not two
+    else:
+        content = middle.read_bytes()
+        middle.write_bytes(b"" if what == "empty" else content[: len(content) * 3 // 4])
+    with pytest.raises(UserError, match=rf"is damaged \({middle.name}: .*\): delete it and make it again with `"):
+        open_pictures(data)
+
+
+def test_a_damaged_record_is_told_when_it_is_read(sharded, config, change):
+    data, middle = sharded
+    content = bytearray(middle.read_bytes())
+    content[1000] ^= 0xFF  # within the first of its records
+    middle.write_bytes(content)
+    source = open_pictures(data)
+    told = re.compile(r"^[^\n]*: record 2 is damaged \([^\n]*\): delete it and make it again with `[^\n]*`$")
+    for index in range(EXAMPLES):
+        if index != 2:
+            assert source[index].target is not None
+            continue
+        with pytest.raises(UserError, match=told):
+            source[index]
+    config = dataclasses.replace(config, data=dataclasses.replace(data, crop=32))
+    config = change(config, train={"objective": "autoencoder", "batch_size": 3})
+    with pytest.raises(UserError) as caught:  # out of the threads of Grain, which adds a note, no part of the message
+        list(make_dataset(config, training=False))
+    assert told.match(str(caught.value))
