@@ -57,6 +57,24 @@ def test_mistakes_end_in_one_line_and_exit_code_2(arguments, message):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ("mesh.data=8", "train.batch_size=13"),
+            "batch_size 13 does not divide over mesh data x fsdp = 8; nearest: 16",
+        ),
+        (("mesh.tensor=8",), "mesh.context and mesh.tensor must be 1 for the autoencoder"),
+    ],
+)
+def test_sizes_that_do_not_fit_the_devices_come_with_some_that_do(tmp_path, overrides, message):
+    options = [f"--config.{override}" for override in overrides]
+    program = processes.popen([sys.executable, "train.py", CONFIG, f"--workdir={tmp_path}", *options], 8, cwd=ROOT)
+    errors = program.communicate(timeout=280)[1].splitlines()
+    assert program.returncode == 2
+    assert [message in line for line in errors if line.startswith("error: ")] == [True], errors
+
+
 def test_a_finished_run_says_how_to_draw(tmp_path):
     (tmp_path / "tokenizer_2").mkdir()
     program = (
