@@ -5,6 +5,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.sharding import PartitionSpec as P
 
 from astra_jax.config import MeshConfig, OptimizerConfig
@@ -72,6 +73,31 @@ def test_a_loss_that_is_not_finite_changes_nothing_but_the_step():
     after, metrics = step(after, frozen, jnp.array([[1.0], [3.0]]))
     assert metrics["skipped"] == 0
     assert after.params["kernel"] < state.params["kernel"]
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+def test_the_new_state_lies_in_the_memory_of_the_old_one(devices):
+    """Parameters, averages and moments exist once, however large they are."""
+    objective = regression.Regression(rules=((r"kernel$", fsdp(small=1)), (r"bias$", P())))
+    params = objective.init(jax.random.key(0))
+    config = OptimizerConfig(learning_rate=1e-2, warmup_steps=0)
+    optimizer = make_optimizer(config, 10)
+    mesh = make_mesh(MeshConfig(fsdp=devices), jax.devices()[:devices])
+    target = abstract_state({"head": params["head"]}, optimizer, objective.rules, mesh)
+    state = create_state({"head": params["head"]}, optimizer, jax.random.key(1))
+    state = jax.device_put(state, jax.tree.map(lambda x: x.sharding, target))
+    frozen = {"features": params["features"]}
+    frozen = jax.device_put(frozen, shardings(frozen, objective.rules, mesh))
+    with jax.set_mesh(mesh):
+        step = compile_step(make_step(objective, optimizer, config, 10), state, frozen, mesh)
+        batch = shard_batch(next(iter(regression.dataset())), mesh)
+        compiled = step.lower(state, frozen, batch).compile()
+        after, _ = step(state, frozen, batch)
+    kept = jax.tree.leaves((after.params, after.ema, after.opt_state))
+    on_one = sum(leaf.addressable_shards[0].data.nbytes for leaf in kept)
+    assert compiled.memory_analysis().alias_size_in_bytes >= on_one
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves((after, frozen, batch)))
 
 
 def test_losses_do_not_depend_on_the_devices():
