@@ -31,7 +31,7 @@ import numpy as np
 
 from astra_jax import cli
 from astra_jax.config import Config
-from astra_jax.costs.chips import chip_of_kind
+from astra_jax.costs.chips import peak_flops
 from astra_jax.costs.step import step_flops
 from astra_jax.errors import UserError
 from astra_jax.params import flatten
@@ -106,13 +106,13 @@ def measure(config: Config, steps: int, size: int) -> dict[str, Any]:
             seconds.append(time.perf_counter() - start)
     median = statistics.median(seconds[1:])
     flops = settings.batch_size * step_flops(config, trained) / median
-    chip = chip_of_kind(device.device_kind)
+    peak = peak_flops(device.device_kind)
     memory = (device.memory_stats() or {}).get("peak_bytes_in_use")
     return {
         "device": device.device_kind,
         "step_seconds": round(median, 4),
         "images_per_second": round(settings.batch_size / median, 3),
-        "mfu": round(flops / chip.flops, 4) if chip else None,
+        "mfu": round(flops / peak, 4) if peak else None,
         "share_of_product_rate": round(flops / rate, 4),
         "product_tflops": round(rate / 1e12, 1),
         "peak_gib": round(memory / 2**30, 2) if memory else None,

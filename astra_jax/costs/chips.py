@@ -36,6 +36,31 @@ CHIPS = (
 )
 
 
-def chip_of_kind(kind: str) -> Chip | None:
-    """The chip whose `device_kind` jax reports as `kind`; None for any other, CPUs included."""
-    return next((chip for chip in CHIPS if chip.kind == kind), None)
+# Chips that no plan is made for, by jax's `device_kind`: the dense bfloat16 peak alone. TPU: the page "TPU v4" of the
+# same documentation. GPU: NVIDIA's data sheets "A100 Tensor Core GPU" (which states the dense rate, one for all forms),
+# "H100 Tensor Core GPU" (PCIe and NVL), "H200 Tensor Core GPU" (NVL), "GH200 Grace Hopper Superchip" and "DGX B200"
+# (eight GPUs); those of H100 and later state the rate with sparsity, of which this is half.
+_FURTHER_FLOPS = {
+    "TPU v4": 275e12,
+    "NVIDIA A100-SXM4-40GB": 312e12,
+    "NVIDIA A100-SXM4-80GB": 312e12,
+    "NVIDIA A100-PCIE-40GB": 312e12,
+    "NVIDIA A100 80GB PCIe": 312e12,
+    "NVIDIA H100 PCIe": 756.5e12,
+    "NVIDIA H100 NVL": 835.5e12,
+    "NVIDIA H200 NVL": 835.5e12,
+    "NVIDIA GH200 480GB": 989.5e12,
+    "NVIDIA GH200 144G HBM3e": 989.5e12,
+    "NVIDIA B200": 2250e12,
+}
+# Names that jax, too, takes for the same chip (jax/_src/pallas/mosaic/tpu_info.py).
+_SAME = {"TPU v5p": "TPU v5", "TPU v5e": "TPU v5 lite", "TPU v6e": "TPU v6 lite"}
+
+
+def peak_flops(kind: str) -> float | None:
+    """Dense bfloat16 FLOP/s of the chip whose `device_kind` jax reports as `kind`; None: unknown, as for all CPUs.
+
+    A part of a GPU (MIG) has a kind of its own and is unknown.
+    """
+    known = {chip.kind: chip.flops for chip in CHIPS} | _FURTHER_FLOPS
+    return known.get(_SAME.get(kind, kind))

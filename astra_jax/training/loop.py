@@ -104,6 +104,8 @@ def train(
         writer = make_writer(workdir, settings.steps, start)
         at_end.callback(writer.close)
         work = StepWork(config, list(mesh.devices.flat), flatten(state.params))
+        if why := work.why_no_mfu():
+            _say(why)
         meter = Meter(writer, settings.log_every, settings.max_skipped, start, work.images, examples)
         at_end.callback(trace.stop)
         step = start

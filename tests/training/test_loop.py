@@ -60,6 +60,14 @@ def test_training_learns_and_writes_everything(tmp_path):
     assert int(run(tmp_path, config, devices=2).step) == 40
 
 
+def test_the_lack_of_mfu_is_told_once(tmp_path, capsys, monkeypatch):
+    run(tmp_path / "cpu", make_config(steps=2, log_every=1))
+    assert "mfu is not" not in capsys.readouterr().out
+    monkeypatch.setattr(loop.StepWork, "why_no_mfu", lambda self: "mfu is not logged: no peak")
+    run(tmp_path / "gpu", make_config(steps=3, log_every=1))
+    assert capsys.readouterr().out.count("mfu is not logged: no peak\n") == 1
+
+
 def test_resume_on_fewer_devices_goes_on_with_the_same_losses(tmp_path):
     whole = run(tmp_path / "whole", make_config(log_every=1))
     parts = {}

@@ -24,6 +24,15 @@ def test_peak_seconds_are_needed_flops_over_the_peak_of_the_kind_of_chip():
     assert StepWork(config, jax.devices(), TRAINED).peak_seconds(None) is None  # a CPU
 
 
+def test_a_chip_of_unknown_peak_is_told_and_a_cpu_is_not():
+    config = Config(train=TrainConfig(batch_size=8))
+    unknown = StepWork(config, [SimpleNamespace(device_kind="NVIDIA X1000", platform="gpu")], TRAINED)
+    assert unknown.peak_seconds(None) is None
+    assert "mfu is not logged: the peak rate of 'NVIDIA X1000' is unknown" in unknown.why_no_mfu()
+    assert StepWork(config, H200, TRAINED).why_no_mfu() is None
+    assert StepWork(config, jax.devices(), TRAINED).why_no_mfu() is None
+
+
 def test_every_batch_counts_with_its_own_canvas():
     data = DataConfig(buckets=((512, 512), (256, 768)))
     config = Config(data=data, train=TrainConfig(batch_size=8))
