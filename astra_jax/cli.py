@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import os
 import pathlib
 import sys
@@ -66,6 +68,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 
 def guard(program: Callable[[], object]) -> None:
     """Calls `program`; a `UserError` ends in its one line and exit code 2, Ctrl-C in exit code 130."""
+    leave_out_absent_tpu()
     try:
         with hosts.errors_do_not_wait():
             program()
@@ -74,6 +77,29 @@ def guard(program: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+# What a machine with an accelerator has: files of /dev (TPUs: accel, vfio) and what pods and clusters set for TPUs.
+_DEVICES = ("accel*", "vfio/*", "nvidia*", "dxg", "kfd")
+_TPU_VARIABLES = ("TPU_NAME", "TPU_WORKER_ID", "TPU_WORKER_HOSTNAMES", "TPU_ACCELERATOR_TYPE", "JAX_FORCE_TPU_INIT")
+_PLUGIN_VARIABLE = "PJRT_NAMES_AND_LIBRARY_PATHS"
+
+
+def leave_out_absent_tpu(devices: pathlib.Path = pathlib.Path("/dev")) -> None:
+    """Keeps jax from looking for a TPU where libtpu is installed only to plan runs (`make planner`).
+
+    libtpu would tell in several lines that it finds none. Nothing is decided where anything speaks for an accelerator
+    of whatever kind, in `devices`, in the environment or among jax's plug-ins; to be called before jax has devices.
+    """
+    chosen = jax.config.jax_platforms  # type: ignore[attr-defined]  # a field that jax makes as it starts
+    if chosen or importlib.util.find_spec("libtpu") is None:
+        return
+    if any(name in os.environ for name in (*_TPU_VARIABLES, _PLUGIN_VARIABLE)):
+        return
+    if importlib.util.find_spec("jax_plugins") or importlib.metadata.entry_points(group="jax_plugins"):
+        return
+    if not any(found for pattern in _DEVICES for found in devices.glob(pattern)):
+        jax.config.update("jax_platforms", "cpu")
 
 
 def keep_compiled_programs() -> pathlib.Path:
