@@ -181,7 +181,7 @@ def test_resumes_on_another_mesh_with_the_same_losses(base, finished, tmp_path):
     run(tmp_path, make_config(base, steps=2, mesh=c.MeshConfig(data=2, fsdp=2)), devices=4)
     parts = run(tmp_path, make_config(base, steps=4))
     np.testing.assert_allclose([losses(tmp_path)[k] for k in (1, 2, 3, 4)],
-                               [losses(workdir)[k] for k in (1, 2, 3, 4)], rtol=2e-5)  # fmt: skip
+                               [losses(workdir)[k] for k in (1, 2, 3, 4)], rtol=1e-6)  # fmt: skip
     for a, b in zip(jax.tree.leaves(whole.params), jax.tree.leaves(parts.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
 
