@@ -1,8 +1,9 @@
 """Attention over tokens that are split over devices, and how two streams lie in one such sequence.
 
 Ulysses (DeepSpeed, arXiv 2309.14509): each device holds a part of the tokens and all heads; an all-to-all gives it all
-tokens of a part of the heads, attention needs no other device, and a second all-to-all goes back. It moves 4/n of the
-activations, where all-gathering keys and values would move 2, and takes n that divides the heads.
+tokens of a part of the heads, attention needs no other device, and a second all-to-all goes back. A device sends
+4 (n - 1) / n^2 of the activations. All-gathering keys and values would move 2 (n - 1) / n, and so would ring attention
+(arXiv 2310.01889): as much for two devices, more for others. Those two take any n, this one n that divides the heads.
 """
 
 from __future__ import annotations
