@@ -22,7 +22,7 @@ from astra_jax.errors import UserError
 from astra_jax.inputs.cache import check_initial_weights
 from astra_jax.inputs.pipeline import example_numbers, make_dataset, plan_batches
 from astra_jax.training.loop import train
-from astra_jax.training.mesh import check_axes, check_batch_size, make_mesh, process_share
+from astra_jax.training.mesh import check_run, make_mesh, process_share
 from astra_jax.training.objective import Objective
 from astra_jax.training.objectives import make_objective
 from astra_jax.training.trace import parse_steps
@@ -64,8 +64,7 @@ def main(argv: Sequence[str]) -> None:
 def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Objective, Any, Any]:
     """Objective, training data and examples for pictures; whatever is wrong with one process's files shows here."""
     mesh = make_mesh(config.mesh)
-    check_axes(config, mesh)
-    check_batch_size(config.train.batch_size, mesh)  # `make_dataset` would refuse it, too, but knows no better size
+    check_run(config, mesh)  # before `make_dataset`, which refuses a batch, too, but knows no better size
     objective = make_objective(config)
     if config.data.latents and config.train.objective == "astra":
         check_initial_weights(config)

@@ -119,11 +119,11 @@ class AstraPipeline:
         params = jax.tree.map(jnp.asarray, params)
         if not math.isfinite(lora_scale):
             raise UserError(f"lora_scale must be a finite number, not {lora_scale}")
-        if lora_scale != 1 and "lora" not in params:
-            raise UserError(
-                "lora_scale is the strength of a LoRA, but these weights have none beside them: leave it out"
-            )
         if lora_scale != 1:
+            if "lora" not in params:
+                raise UserError(
+                    "lora_scale is the strength of a LoRA, but these weights have none beside them: leave it out"
+                )
             params = params | {"lora": strengthen(params["lora"], lora_scale)}
             weights = f"{weights} lora_scale={lora_scale}"
         self.config, self.params = config, params
@@ -259,8 +259,8 @@ class AstraPipeline:
         if not seeds:
             raise UserError("seed: a list of seeds must not be empty")
         requests = [dataclasses.replace(request, seed=int(one)) for one in seeds]
-        for request in requests:
-            check_request(request)
+        for one in requests:
+            check_request(one)
         results = list(self.draw(requests, dataclasses.replace(self.defaults, **run), callback=callback))
         return Output([Image.fromarray(one.picture) for one in results], results[0].ready)
 

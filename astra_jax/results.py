@@ -50,12 +50,15 @@ class ResultWriter:
         try:
             # What the first process makes the others use, too: it alone knows when nobody does.
             self._made = [path for path in (self.folder, self._config) if process == 0 and not path.exists()]
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self._config, self._text)
+            self._make_folder()
             self._files = read_manifests(self.folder)
             _drop_torn_line(self._manifest)
         except OSError as error:
             raise UserError(f"--out {self.folder}: {error.strerror}: choose a folder you can write to") from error
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self._config, self._text)
 
     def find(self, key: str) -> pathlib.Path | None:
         """The picture of that key, if it is there."""
@@ -68,8 +71,7 @@ class ResultWriter:
         line = self._describe(result, key, path.name)
         try:
             if not self._config.exists():  # another process that drew nothing has cleared up
-                self.folder.mkdir(parents=True, exist_ok=True)
-                write_whole(self._config, self._text)
+                self._make_folder()
             save_png(result.picture, path, line)
             with self._manifest.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -114,16 +116,16 @@ class ResultWriter:
 
     def join(self) -> None:
         """Puts the lines of other processes' manifests behind those of this one, when they have ended."""
-        others = sorted(self.folder.glob("manifest.*.jsonl"))
-        lines = [line for path in (self._manifest, *others) for line in _whole_lines(path)]
-        write_whole(self._manifest, b"".join(line + b"\n" for line in lines))
+        first, *others = _manifests(self.folder)
+        lines = [line for path in (first, *others) for line in _whole_lines(path)]
+        write_whole(first, b"".join(line + b"\n" for line in lines))
         for path in others:
             path.unlink()
         self._files = read_manifests(self.folder)
 
     def discard(self) -> None:
         """Takes back what the constructor made, if no picture was added, by another process either."""
-        if self._added or self._config.name in _configs(self.folder):
+        if not self._made or self._added or self._config.name in _configs(self.folder):
             return
         for path in reversed(self._made):
             if path.is_file():
@@ -138,7 +140,7 @@ def read_manifests(folder: pathlib.Path) -> dict[str, str]:
     Raises `UserError` for a file that is no manifest of ours.
     """
     files = {}
-    for path in (folder / MANIFEST, *sorted(folder.glob("manifest.*.jsonl"))):
+    for path in _manifests(folder):
         for number, text in enumerate(_whole_lines(path), 1):
             try:
                 line = json.loads(text)
@@ -152,9 +154,14 @@ def read_manifests(folder: pathlib.Path) -> dict[str, str]:
     return files
 
 
+def _manifests(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The first process's manifest, whether it is there or not, and those of the others."""
+    return [folder / MANIFEST, *sorted(folder.glob("manifest.*.jsonl"))]
+
+
 def _configs(folder: pathlib.Path) -> set[str]:
     """The files that lines of manifests name as their config."""
-    lines = itertools.chain.from_iterable(map(_whole_lines, folder.glob("manifest*.jsonl")))
+    lines = itertools.chain.from_iterable(map(_whole_lines, _manifests(folder)))
     return {json.loads(line).get("config", "") for line in lines}
 
 

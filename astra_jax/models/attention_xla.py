@@ -109,29 +109,29 @@ def blocked(
     queries = jnp.pad(_matrices(q * scale), ((0, 0), (0, padding), (0, 0)))
     queries = jnp.moveaxis(grouped(queries).reshape(-1, together, count, block, width), 2, 1)
     absent = _absent(mask, heads)
-    biases = None
+    biases = which = None  # `which`: the number of each matrix's bias
     if bias is not None:
         biases = jnp.pad(bias, ((0, 0), (0, 0), (0, padding), (0, 0)))
-        biases = jnp.moveaxis(biases.reshape(*bias.shape[:2], count, block, bias.shape[3]), 2, 0)
+        biases = jnp.moveaxis(biases.reshape(-1, count, block, bias.shape[3]), 1, 0)
+        numbers = np.arange(biases.shape[1]).reshape(bias.shape[:2])
+        which = grouped(jnp.asarray(np.broadcast_to(numbers, (batch, heads)).ravel()))
 
     def group(one: tuple[Any, ...]) -> Array:
-        queries, keys, values, absent, examples_and_heads = one
+        queries, keys, values, absent, which = one
 
         def rows(one: tuple[Array, Array | None]) -> Array:
             queries, biases = one
             added = absent
             if biases is not None:
-                chosen = biases[tuple(examples_and_heads.T)].astype(jnp.float32)
+                chosen = biases[which].astype(jnp.float32)
                 added = chosen if added is None else added + chosen
             return _attention(queries, keys, values, added)
 
         return jax.lax.map(rows, (queries, biases))
 
-    which = jnp.asarray(np.indices((batch, heads)).reshape(2, -1).T)
-    if bias is not None:
-        which = which % np.asarray(bias.shape[:2])  # an axis of one serves all
-    parts = queries, grouped(_matrices(k)), grouped(_matrices(v)), None if absent is None else grouped(absent)
-    out = jnp.moveaxis(jax.lax.map(group, (*parts, grouped(which))), 1, 2)
+    absent = None if absent is None else grouped(absent)
+    parts = queries, grouped(_matrices(k)), grouped(_matrices(v)), absent, which
+    out = jnp.moveaxis(jax.lax.map(group, parts), 1, 2)
     out = out.reshape(batch * heads, count * block, width)[:, :length]
     return jnp.moveaxis(out.reshape(batch, heads, length, width), 1, 2)
 

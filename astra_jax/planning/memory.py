@@ -91,23 +91,23 @@ def _outputs(products: Sequence[Product], width: int) -> float:
     return float(sum(p.rows * p.columns * width for p in products))
 
 
-def estimated_temporaries(config: Config, products: Sequence[Product], state: TrainState, mesh: Mesh) -> float:
-    """Bytes a chip of everything that lives within a step, by our own model.
+def estimated_temporaries(
+    config: Config, products: Sequence[Product], state: TrainState, mesh: Mesh, kept: float
+) -> float:
+    """Bytes a chip of everything that lives within a step, by our own model; `kept` is from `kept_activations`.
 
     The scanned blocks keep their inputs (or what `transformer.remat` keeps beside them) for the backward pass. On top
     of that come the largest block while it is differentiated, its weights and the next block's, gathered, and the
     gradients. The encoders run before and are gone by then, so that the larger of the two counts.
     """
+    gradients, maps = local_bytes(state.params), _block_maps(products)
+    if not maps:  # the autoencoder alone
+        return kept + gradients
     width = jax.numpy.dtype(config.model.dtype).itemsize
     examples = config.train.batch_size / (mesh.shape["data"] * mesh.shape["fsdp"])
     split = mesh.shape["context"] * mesh.shape["tensor"]
-    gradients = local_bytes(state.params)
-    kept = kept_activations(config, products, mesh)
-    maps = _block_maps(products)
     double = [p for p in maps if "/double_blocks/" in p.name]
     single = [p for p in maps if "/single_blocks/" in p.name]
-    if not maps:  # the autoencoder alone
-        return kept + gradients
     # What one block's forward and backward hold at a time, in units of its products' outputs.
     working = _WORKING_SET * max(_outputs(double, width), _outputs(single, width))
     gathered = 2 * width * max(sum(p.inner * p.columns for p in chosen) for chosen in (double, single))

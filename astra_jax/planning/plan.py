@@ -22,7 +22,7 @@ from astra_jax.planning.topology import Topology, mesh_of, places
 from astra_jax.planning.traffic import expected_collectives
 from astra_jax.training.initialize import place_shapes
 from astra_jax.training.loop import check_settings
-from astra_jax.training.mesh import check_axes, check_batch_size
+from astra_jax.training.mesh import check_run
 from astra_jax.training.objectives import make_objective
 
 
@@ -73,8 +73,7 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
     """
     check_settings(config)
     mesh = mesh_of(topology, config.mesh)
-    check_axes(config, mesh)
-    check_batch_size(config.train.batch_size, mesh)
+    check_run(config, mesh)
     unplaced = with_batch(dataclasses.replace(config, mesh=MeshConfig()), 1)
     state, frozen = place_shapes(config, _parameter_shapes(unplaced), make_objective(config).rules, mesh)
     batch = abstract_batch(config, mesh)
@@ -83,7 +82,8 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
     wires = Wires(topology, sizes, places(topology, mesh))
     expected = expected_collectives(config, products, state, frozen, mesh)
     work = chip_work(config, products, sizes, local_bytes(state.params))
-    estimated = estimated_temporaries(config, products, state, mesh)
+    kept = kept_activations(config, products, mesh)
+    estimated = estimated_temporaries(config, products, state, mesh, kept)
 
     temporaries, program, seconds, fits = estimated, 0.0, 0.0, True
     collectives = expected
@@ -94,7 +94,7 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
         program, seconds, fits = result.program, result.seconds, result.fits
         temporaries = result.temporaries if math.isfinite(result.temporaries) else estimated
         collectives = result.collectives if fits else expected
-    memory = placed_memory(state, frozen, batch, kept_activations(config, products, mesh), temporaries, program)
+    memory = placed_memory(state, frozen, batch, kept, temporaries, program)
     network = [wires.seconds(collective) for collective in collectives]
     return Plan(
         config=config,

@@ -105,7 +105,6 @@ class Preparer:
             raise UserError(
                 "pose 'auto' needs a pose bank: give one (--pose_bank, in Python pose_bank=), or set the pose to 'none'"
             )
-
         found = self.retriever.retrieve([request.prompt], [count], size)[0]
         return _Pose(people=found[0].people, retrieved=found[0])
 

@@ -24,7 +24,7 @@ from astra_jax.training.export import export, learnt
 from astra_jax.training.feed import feed
 from astra_jax.training.initialize import initialize
 from astra_jax.training.lock import WorkdirLock
-from astra_jax.training.mesh import check_axes, check_batch_size, make_mesh, replicated
+from astra_jax.training.mesh import check_run, make_mesh, replicated
 from astra_jax.training.meter import Meter
 from astra_jax.training.metrics import make_writer
 from astra_jax.training.objective import Objective
@@ -71,8 +71,7 @@ def train(
     # 1. What can be refused is refused before anything is computed.
     check_settings(config)
     mesh = make_mesh(config.mesh, devices)
-    check_axes(config, mesh)
-    check_batch_size(settings.batch_size, mesh)
+    check_run(config, mesh)
     lock = hosts.together(lambda: WorkdirLock(workdir))
 
     with contextlib.ExitStack() as at_end:

@@ -222,6 +222,12 @@ def check_axes(config: Config, mesh: Mesh) -> None:
         )
 
 
+def check_run(config: Config, mesh: Mesh) -> None:
+    """Raises `UserError` where the mesh does not divide a run's model (`check_axes`) or batch (`check_batch_size`)."""
+    check_axes(config, mesh)
+    check_batch_size(config.train.batch_size, mesh)
+
+
 def shard_batch(batch: Any, mesh: Mesh) -> Any:
     """Puts this process's numpy arrays on the mesh, examples split over the data and fsdp axes.
 
