@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import pathlib
+import sys
 from collections.abc import Iterator
 
 from astra_jax.errors import UserError
@@ -28,18 +29,33 @@ def _is_about_something_else(record: logging.LogRecord) -> bool:
     return not (isinstance(error, OSError | ValueError) and is_full(error))
 
 
+def _is_late(error: BaseException | None) -> bool:
+    """Whether TensorStore found at the end of a write that Orbax had given up and closed its event loop."""
+    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
+
+
 @contextlib.contextmanager
 def full_disk_is_told(workdir: pathlib.Path) -> Iterator[None]:
     """Turns errors for want of room into a `UserError` that names the newest whole checkpoint of `workdir`.
 
-    Orbax' threads log the same error with their tracebacks; that is left out.
+    Threads of Orbax and TensorStore tell of the same error with their tracebacks, which may run through other lines.
+    They are left out, and after that error stay so: the last ones come when the process ends.
     """
-    logger = logging.getLogger("absl")
-    logger.addFilter(_is_about_something_else)
+    loggers, tell = [logging.getLogger(name) for name in ("absl", "asyncio")], sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if not _is_late(unraisable.exc_value):
+            tell(unraisable)
+
+    for logger in loggers:
+        logger.addFilter(_is_about_something_else)
+    sys.unraisablehook = hook
+    full = False
     try:
         yield
     except (OSError, ValueError) as error:
-        if not is_full(error):
+        full = is_full(error)
+        if not full:
             raise
         step = newest_step(workdir)
         kept = "it holds no checkpoint yet" if step is None else f"its newest checkpoint, of step {step}, is whole"
@@ -47,4 +63,7 @@ def full_disk_is_told(workdir: pathlib.Path) -> Iterator[None]:
             f"there is no room left on the disk of {workdir}; {kept}: make room and give the same command again"
         ) from error
     finally:
-        logger.removeFilter(_is_about_something_else)
+        if not full:
+            sys.unraisablehook = tell
+            for logger in loggers:
+                logger.removeFilter(_is_about_something_else)

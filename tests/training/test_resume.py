@@ -96,6 +96,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_says_so(tmp_path):
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, (out, err)
     assert "exit code 2\n" in out
+    assert "Traceback" not in err, err
     (told,) = [line for line in err.splitlines() if line.startswith("error: ")]
     assert "there is no room left on the disk of" in told
     assert "its newest checkpoint, of step 6, is whole: make room and give the same command again" in told
