@@ -32,7 +32,18 @@ from configs.flux import get_config
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROWS, PAGE, CURVE = (ROOT / name for name in ("benchmarks/scaling.jsonl", "docs/scaling.md", "docs/images/scaling.png"))
 BATCH = 8.0
-MACHINES = ("v5p:4x4x4", "v5p:4x8x8", "v5p:8x8x8", "v5p:8x16x16", "v6e:16x16", "h200:8", "h200:64", "h100:64")
+MACHINES = (
+    "v5p:4x4x4",
+    "v5p:4x8x8",
+    "v5p:8x8x8",
+    "v5p:8x16x16",
+    "v6e:16x16",
+    "2xv6e:16x16",
+    "8xv6e:16x16",
+    "h200:8",
+    "h200:64",
+    "h100:64",
+)
 RUNS = {"LoRA 512 + DSM": "lora", "whole transformer": "full"}
 BEGIN, END = "<!-- rows: written by benchmarks/scaling.py -->", "<!-- end of rows -->"
 

@@ -21,6 +21,7 @@ flags.FLAGS.mark_as_parsed()
 import jax
 import numpy as np
 import pytest
+from jax.experimental import topologies
 
 from astra_jax import config as config_lib
 
@@ -68,3 +69,12 @@ def pretrained(tmp_path_factory):
     params = random_like(jax.eval_shape(Astra(model).init, jax.random.key(0)))
     save_pretrained(folder / "tiny", config, params, "float32")
     return folder / "tiny"
+
+
+@pytest.fixture
+def tpus(monkeypatch):
+    """`tpus(topology, ...)`: devices that the TPU compiler knows by name; no TPU is needed."""
+    pytest.importorskip("libtpu", reason="needs libtpu, the extra plan")
+    for name, value in {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}.items():
+        monkeypatch.setenv(name, value)
+    return lambda name, **more: topologies.get_topology_desc(topology_name=name, platform="tpu", **more).devices

@@ -58,12 +58,20 @@ def test_a_mistake_is_one_line_and_exit_code_2(config_file):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(not HAS_LIBTPU, reason="needs libtpu: pip install '.[plan]'")
-def test_the_tpu_compiler_compiles_the_step(config_file):
-    done = plan(config_file, "--topology=v5e:2x2", "--config.mesh.data=2", "--config.mesh.fsdp=2", limit=1800)
+@pytest.mark.parametrize(
+    ("topology", "data", "axes"), [("v5e:2x2", 2, {"fsdp"}), ("2xv5e:2x2", 4, {"data", "fsdp", "slices"})]
+)
+def test_the_tpu_compiler_compiles_the_step(config_file, topology, data, axes):
+    sizes = [f"--config.mesh.data={data}", "--config.mesh.fsdp=2"]
+    done = plan(config_file, f"--topology={topology}", *sizes, limit=1800)
     assert done.returncode == 0, done.stderr
     numbers = json.loads(done.stdout.splitlines()[-1])
     assert numbers["compiled"]
     assert numbers["fits"]
     assert numbers["memory_gib"]["program"] > 0
-    assert {tuple(c["axes"]) for c in numbers["collectives"]} >= {("fsdp",)}
+    assert {tuple(c["axes"]) for c in numbers["collectives"]} >= {(axis,) for axis in axes}
+    (between,) = [c for c in numbers["collectives"] if c["axes"] == ["slices"]] or [None]
+    if between:  # the gradients of the trained weights: each chip's share of them, but for small ones, which are padded
+        whole = numbers["memory_gib"]["trained weights"] * 2**30
+        assert 0.5 < between["bytes"] / (2 * whole / 2 / 2) < 2
     assert abs(numbers["block_flops_deviation"]) < 0.3

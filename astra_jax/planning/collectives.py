@@ -12,6 +12,7 @@ from jaxtyping import Int
 from astra_jax.planning.hlo import Instruction, elements, parse, shape_bytes
 
 KINDS = ("all-gather", "reduce-scatter", "all-reduce", "all-to-all", "collective-permute")
+SLICES = "slices"  # stands for the part of the data axis that runs over the slices of a machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Collective:
     """Collectives of one kind over the same axes, all runs of a step together."""
 
     kind: str
-    axes: tuple[str, ...]  # along which the members of a group differ
+    axes: tuple[str, ...]  # along which the members of a group differ: of the mesh, or `SLICES`
     group: int  # members of a group
     runs: int
     bytes: float  # that one chip sends in a step
@@ -29,18 +30,30 @@ class Collective:
         return f"{self.kind} over {' x '.join(self.axes) or 'one chip'}"
 
 
-def find_collectives(text: str, sizes: dict[str, int]) -> list[Collective]:
+def find_collectives(text: str, sizes: dict[str, int], slices: int = 1) -> list[Collective]:
     """The collectives of an optimised HLO module, most bytes first.
 
     Args:
         text: `compiled.as_text()`.
-        sizes: of the mesh axes, in order; partition i of the program is place i of the flattened mesh.
+        sizes: of the mesh axes, in order; partition i of the program is place i of the flattened mesh. Of several
+            slices every one has a program like this, and these are the sizes within it.
+        slices: how many there are.
 
     A ring over g chips sends size (g - 1) / g for a gather, a scatter and an exchange of arrays whose whole has `size`
     bytes, and twice that for an all-reduce.
     """
     sums: dict[tuple[str, tuple[str, ...], int], tuple[int, float]] = {}
+
+    def add(kind: str, axes: tuple[str, ...], group: int, times: int, sent: float) -> None:
+        runs, total = sums.get((kind, axes, group), (0, 0.0))
+        sums[kind, axes, group] = (runs + times, total + times * sent)
+
     for computation, instruction, times in parse(text).runs():
+        if between := _MEGASCALE.search(instruction.rest) if instruction.opcode == "send" else None:
+            # To the host, which exchanges it with those of the other slices.
+            kind, size = between.group(1).lower().replace("_", "-"), shape_bytes(elements(instruction.shape)[0])
+            sent = 2 * size * (slices - 1) / slices if kind == "all-reduce" else float(size * (slices - 1))
+            add(kind, (SLICES,), slices, times, sent)
         kind = instruction.opcode.removesuffix("-start")
         if kind not in KINDS or times == 0:
             continue
@@ -53,11 +66,12 @@ def find_collectives(text: str, sizes: dict[str, int]) -> list[Collective]:
             sent = shape_bytes(instruction.shape) * (groups.shape[1] - 1) / groups.shape[1]
         else:
             sent = bytes_sent(kind, instruction, groups.shape[1])
-        key = (kind, varying_axes(groups, sizes), groups.shape[1])
-        runs, total = sums.get(key, (0, 0.0))
-        sums[key] = (runs + times, total + times * sent)
+        add(kind, varying_axes(groups, sizes), groups.shape[1], times, sent)
     found = [Collective(*key, runs, total) for key, (runs, total) in sums.items()]
     return sorted(found, key=lambda collective: -collective.bytes)
+
+
+_MEGASCALE = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
 
 
 def bytes_sent(kind: str, instruction: Instruction, group: int) -> float:

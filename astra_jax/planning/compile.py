@@ -23,6 +23,7 @@ from astra_jax.models.conditions import Conditions
 from astra_jax.models.transformer import Transformer
 from astra_jax.params import Params
 from astra_jax.planning.collectives import Collective, find_collectives
+from astra_jax.planning.topology import split_slices
 from astra_jax.training.objectives import make_objective
 from astra_jax.training.optimizer import make_optimizer
 from astra_jax.training.state import TrainState
@@ -55,13 +56,13 @@ def compile_for(config: Config, mesh: Mesh, state: TrainState, frozen: Params, b
             if (needed := out_of_memory(str(error))) is None:
                 raise
             return Compiled(time.monotonic() - began, needed, 0.0, [], False)
-    memory = program.memory_analysis()
+    memory, (slices, sizes) = program.memory_analysis(), split_slices(mesh)
     unshared = memory.output_size_in_bytes - memory.alias_size_in_bytes
     return Compiled(
         seconds=time.monotonic() - began,
         temporaries=float(memory.temp_size_in_bytes + unshared),
         program=float(memory.generated_code_size_in_bytes),
-        collectives=find_collectives(program.as_text(), dict(mesh.shape)),
+        collectives=find_collectives(program.as_text(), sizes, slices),
         fits=True,
     )
 

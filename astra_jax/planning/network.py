@@ -9,19 +9,20 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from astra_jax.planning.collectives import Collective
+from astra_jax.planning.collectives import SLICES, Collective
 from astra_jax.planning.topology import Topology
 
-HOP_SECONDS = 1e-6  # our assumption: a microsecond for each chip that a message passes
+# Our assumptions: for each chip that a message passes, and for one from slice to slice.
+HOP_SECONDS, SLICE_SECONDS = 1e-6, 50e-6
 
 
 @dataclasses.dataclass(frozen=True)
 class Wires:
-    """The chips of a mesh and the wires between them."""
+    """The chips of a mesh and the wires between them; of several slices one stands for all."""
 
     topology: Topology
-    sizes: dict[str, int]  # of the mesh axes
-    places: Int[np.ndarray, "chips dims"]  # of the chips of the flattened mesh
+    sizes: dict[str, int]  # of the mesh axes, in a slice
+    places: Int[np.ndarray, "chips dims"]  # of the chips of the flattened mesh, in a slice
 
     def bandwidth(self, axes: Sequence[str], group: int) -> tuple[float, int]:
         """(bytes/s that a chip can send, hops) for collectives in groups of `group` chips along some mesh axes.
@@ -54,6 +55,8 @@ class Wires:
         return self.places[chosen.reshape(-1)]
 
     def seconds(self, collective: Collective) -> float:
-        """Time of all its runs in a step, one after the other."""
+        """Time of all its runs in a step, one after the other; between slices every chip has its share of a network."""
+        if collective.axes == (SLICES,):
+            return collective.bytes / self.topology.chip.network + collective.runs * SLICE_SECONDS
         bandwidth, hops = self.bandwidth(collective.axes, collective.group)
         return collective.bytes / bandwidth + collective.runs * hops * HOP_SECONDS

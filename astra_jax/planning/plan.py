@@ -18,7 +18,7 @@ from astra_jax.planning.compile import compile_for
 from astra_jax.planning.memory import GIB, Memory, estimated_temporaries, kept_activations, local_bytes, placed_memory
 from astra_jax.planning.network import Wires
 from astra_jax.planning.roofline import Roofline, Work, chip_work, roofline
-from astra_jax.planning.topology import Topology, mesh_of, places
+from astra_jax.planning.topology import Topology, mesh_of, places, split_slices
 from astra_jax.planning.traffic import expected_collectives
 from astra_jax.training.initialize import place_shapes
 from astra_jax.training.loop import check_settings
@@ -79,7 +79,7 @@ def make_plan(config: Config, topology: Topology, compiled: bool) -> Plan:
     batch = abstract_batch(config, mesh)
     products = step_products(config, flatten(state.params))
     sizes = dict(mesh.shape)
-    wires = Wires(topology, sizes, places(topology, mesh))
+    wires = Wires(topology, split_slices(mesh)[1], places(topology, mesh))
     expected = expected_collectives(config, products, state, frozen, mesh)
     work = chip_work(config, products, sizes, local_bytes(state.params))
     kept = kept_activations(config, products, mesh)

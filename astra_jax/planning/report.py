@@ -20,7 +20,7 @@ def report(plan: Plan, check: BlockCheck | None) -> list[str]:
     by = "the TPU compiler's figures" if plan.compiled else "analytic, no compiler was asked"
     yes = "fits" if plan.fits else "DOES NOT FIT"
     lines = [
-        f"{plan.topology.name}: {plan.topology.chips} {chip.kind}, mesh {shape_text(plan.sizes)},"
+        f"{plan.topology.name}: {plan.topology.chips} {chip.kind}, mesh {_mesh(plan)},"
         f" {plan.config.train.batch_size} examples a step ({plan.batch_per_chip:g} a chip)",
         f"compiled in {plan.compile_seconds:.0f} s" if plan.compiled else "not compiled",
         "",
@@ -67,6 +67,7 @@ def summary(plan: Plan, check: BlockCheck | None) -> dict[str, Any]:
     return {
         "topology": plan.topology.name,
         "chips": plan.topology.chips,
+        "slices": plan.topology.slices,
         "mesh": plan.sizes,
         "batch_size": plan.config.train.batch_size,
         "batch_per_chip": plan.batch_per_chip,
@@ -96,6 +97,11 @@ def summary(plan: Plan, check: BlockCheck | None) -> dict[str, Any]:
         "chip_hours_100k": days * 24 * plan.topology.chips,
         "measured": False,
     }
+
+
+def _mesh(plan: Plan) -> str:
+    slices = plan.topology.slices
+    return shape_text(plan.sizes) + (f" over {slices} slices (mesh.dcn_data={slices})" if slices > 1 else "")
 
 
 def _memory(plan: Plan) -> list[tuple[str, float]]:

@@ -19,7 +19,8 @@ ASSUMPTIONS = (
     f"products run at {MATMUL_EFFICIENCY:.0%} of the peak rate, memory and links at {BANDWIDTH_EFFICIENCY:.0%}",
     "every product reads its operands and writes its result once; norms and activations ride along",
     f"{OVERLAP:.0%} of the two shorter times hides behind the longest; collectives of a step follow one another",
-    "every hop of a collective costs a microsecond; data, checkpoints and failures cost nothing",
+    "every hop of a collective costs a microsecond, every exchange between slices 50; data, checkpoints and failures"
+    " cost nothing",
     "MFU counts needed work alone: no recomputation, no gradient of frozen weights",
 )
 

@@ -12,8 +12,9 @@ from jax.sharding import Mesh
 from astra_jax.config import Config
 from astra_jax.costs.products import Product
 from astra_jax.params import Params
-from astra_jax.planning.collectives import Collective
+from astra_jax.planning.collectives import SLICES, Collective
 from astra_jax.planning.roofline import is_block, recomputed
+from astra_jax.planning.topology import split_slices
 from astra_jax.training.partition import leaves_with_paths
 from astra_jax.training.state import TrainState
 
@@ -26,10 +27,12 @@ def expected_collectives(
     Weights split over fsdp are gathered for every pass that reads them, in the computation's dtype, and gradients of
     trained ones are scattered over fsdp and summed over data in float32. Attention of context-split blocks exchanges
     queries, keys, values and the result (Ulysses, arXiv 2309.14509); blocks split over tensor sum activations twice
-    (Megatron, arXiv 1909.08053).
+    (Megatron, arXiv 1909.08053). Between slices every chip sums the part of the gradients that is its own after a
+    scatter over the data axis within its slice.
     """
-    shape, width = dict(mesh.shape), jax.numpy.dtype(config.model.dtype).itemsize
-    examples = config.train.batch_size / (shape["data"] * shape["fsdp"])
+    slices, inside = split_slices(mesh)
+    shape, width = inside | {SLICES: slices}, jax.numpy.dtype(config.model.dtype).itemsize
+    examples = config.train.batch_size / (mesh.shape["data"] * mesh.shape["fsdp"])
     found = []
 
     def add(kind: str, axis: str, runs: int, size: float | int) -> None:
@@ -51,6 +54,7 @@ def expected_collectives(
     add("reduce-scatter", "fsdp", layers, gradients)
     whole = sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * 4.0 for leaf in trained)
     add("all-reduce", "data", layers, 2 * whole)
+    add("all-reduce", SLICES, layers, 2 * whole / shape["data"])
     blocks = [p for p in products if is_block(p) and p.weights and p.name.startswith("transformer/")]
     passes = 2 + max((recomputed(p, config.model.transformer.remat) for p in blocks), default=0.0)
     streams = sum(p.rows * p.inner * p.repeats for p in blocks if p.name.endswith(("_qkv", "linear1")))

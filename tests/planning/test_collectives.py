@@ -8,8 +8,16 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from astra_jax.config import MeshConfig
-from astra_jax.planning.collectives import Collective, bytes_sent, find_collectives, replica_groups, varying_axes
+from astra_jax.planning.collectives import (
+    SLICES,
+    Collective,
+    bytes_sent,
+    find_collectives,
+    replica_groups,
+    varying_axes,
+)
 from astra_jax.planning.hlo import Instruction
+from astra_jax.planning.topology import split_slices
 from astra_jax.training.mesh import make_mesh
 
 SIZES = {"data": 2, "fsdp": 4, "context": 1, "tensor": 1}
@@ -63,6 +71,49 @@ def test_the_tpu_compilers_spellings():
         ("collective-permute", ("data",), 2, 64.0),
         ("all-gather", ("fsdp",), 4, 64 * 3 / 4),
     }
+
+
+SLICED = """HloModule jit_step, is_scheduled=true, num_partitions=8
+
+%body (p: (s32[], f32[8,4])) -> (s32[], f32[8,4]) {
+  %p = (s32[], f32[8,4]) parameter(0)
+  %send = (f32[8,4]{1,0:T(8,128)}, u32[], token[]) send(%x, %t), channel_id=2, is_host_transfer=true, frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime",_xla_megascale_target="{1,2}x{0:7}",_xla_megascale_transfer_type="ALL_REDUCE"}
+  %recv = (f32[8,4]{1,0:T(8,128)}, u32[], token[]) recv(%t), channel_id=1, is_host_transfer=true, frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime",_xla_megascale_target="{1,2}x{0:7}",_xla_megascale_transfer_type="ALL_REDUCE"}
+}
+
+ENTRY %main (a: f32[8,4]) -> f32[8,4] {
+  %a = f32[8,4]{1,0:T(8,128)} parameter(0)
+  %log = (f32[8,4]{1,0:T(8,128)}, u32[], token[]) send(%a, %t), channel_id=3, is_host_transfer=true, frontend_attributes={_xla_host_transfer_handler_name="tf_rendezvous"}
+  %ag = (f32[8,4]{1,0:T(8,128)}, u32[], token[]) send(%a, %t), channel_id=4, is_host_transfer=true, frontend_attributes={_xla_megascale_transfer_type="ALL_GATHER"}
+  ROOT %while = (s32[], f32[8,4]) while(%a), condition=%c, body=%body, backend_config={"known_trip_count":{"n":"5"}}
+}
+"""  # noqa: E501
+
+
+def test_what_goes_from_slice_to_slice():
+    assert find_collectives(SLICED, SIZES, 3) == [
+        Collective("all-reduce", (SLICES,), 3, 5, 5 * (2 * 128 * 2 / 3)),
+        Collective("all-gather", (SLICES,), 3, 1, 128 * 2.0),
+    ]
+
+
+def test_a_program_of_two_slices_compiled_now(tpus):
+    """The gradient of sum (x w)^2: w is f32[1024, 1024] over fsdp, x is split over data and fsdp."""
+    devices = tpus("v6e:4x4", num_slices=2)
+    mesh = make_mesh(MeshConfig(data=4, fsdp=8, dcn_data=2), devices)
+    w = jax.ShapeDtypeStruct((1024, 1024), jnp.float32, sharding=NamedSharding(mesh, P("fsdp")))
+    x = jax.ShapeDtypeStruct((64, 1024), jnp.float32, sharding=NamedSharding(mesh, P(("data", "fsdp"))))
+    gradient = jax.jit(jax.grad(lambda w, x: jnp.sum((x @ w) ** 2)), out_shardings=w.sharding)
+    slices, sizes = split_slices(mesh)
+    assert (slices, sizes["data"], sizes["fsdp"]) == (2, 2, 8)
+    found = find_collectives(gradient.lower(w, x).compile().as_text(), sizes, slices)
+    assert {(c.kind, c.axes, c.group) for c in found} >= {
+        ("all-gather", ("fsdp",), 8),
+        ("reduce-scatter", ("fsdp",), 8),
+        ("all-reduce", (SLICES,), 2),
+    }
+    (between,) = (c for c in found if c.axes == (SLICES,))
+    assert between.bytes == 4 * 1024 * 1024 / 8  # each chip's part of the gradient, as the compiler pads small ones
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,22 @@ def test_gradients_are_summed_over_data_and_weights_gathered_over_fsdp(run, chan
     assert {(c.kind, c.axes) for c in split.collectives} == {("all-gather", ("fsdp",)), ("reduce-scatter", ("fsdp",))}
 
 
+def test_between_slices_every_chip_sums_its_part_of_the_gradients(run, change, tpus):
+    tpus("v5e:2x2")  # the compiler is there
+    run = change(run, mesh={"data": 4, "fsdp": 2})
+    plan = make_plan(run, parse_topology("2xv5e:2x2"), compiled=False)
+    moved = {c.axes: c for c in plan.collectives}
+    assert moved["data",].bytes == 2 * plan.memory.trained / 2
+    assert moved["slices",].bytes == 2 * plan.memory.trained / 2 / 2
+    assert (moved["slices",].group, moved["fsdp",].group) == (2, 2)
+    assert "mesh data=4 fsdp=2 over 2 slices (mesh.dcn_data=2)" in report(plan, None)[0]
+    numbers = summary(plan, None)
+    assert (numbers["slices"], numbers["chips"], numbers["mesh"]["data"]) == (2, 8, 4)
+    one = make_plan(change(run, mesh={"data": 2}), parse_topology("v5e:2x2"), compiled=False)
+    assert summary(one, None)["slices"] == 1
+    assert "slices" not in report(one, None)[0]
+
+
 def test_the_roofline_by_hand():
     work = r.Work(needed=5e14, executed=7e14, traffic=1e12)
     line = r.roofline(GPUS.chip, work, network=0.08)

@@ -1,11 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 from astra_jax.config import MeshConfig
 from astra_jax.errors import UserError
-from astra_jax.planning.collectives import Collective
-from astra_jax.planning.network import HOP_SECONDS, Wires
-from astra_jax.planning.topology import Topology, mesh_of, parse_topology, places
+from astra_jax.planning.collectives import SLICES, Collective
+from astra_jax.planning.network import HOP_SECONDS, SLICE_SECONDS, Wires
+from astra_jax.planning.topology import Topology, mesh_of, parse_topology, places, split_slices
 
 
 def test_names():
@@ -13,6 +16,9 @@ def test_names():
     assert (slice_.chips, slice_.shape, slice_.compiled) == (128, (4, 4, 8), True)
     assert parse_topology("h100:64").chips == 64
     assert not parse_topology("h200:8").compiled
+    two = parse_topology("2xv6e:16x16")
+    assert (two.slices, two.shape, two.chips, two.chip.name) == (2, (16, 16), 512, "v6e")
+    assert slice_.slices == 1
 
 
 @pytest.mark.parametrize(
@@ -26,6 +32,10 @@ def test_names():
         ("h200:2x4", "h200 takes 1 dimension of"),
         ("h200:0", "at least 1 chip"),
         ("v5e:99999x99999", "65536 chips at most"),
+        ("300xv6e:16x16", "65536 chips at most"),
+        ("0xv6e:16x16", "at least 1 chip"),
+        ("xv6e:16x16", "the chip xv6e is unknown; did you mean v6e"),
+        ("2xh200:8", "GPUs do not come in slices, name them as h200:16"),
     ],
 )
 def test_other_names_are_refused(name, message):
@@ -80,6 +90,28 @@ def test_seconds_are_bytes_over_bandwidth_and_a_latency_a_run():
     pod = wires("v5p:4x4x4", data=4, fsdp=16)
     gather = Collective("all-gather", ("fsdp",), 16, runs=10, bytes=4e9)
     assert pod.seconds(gather) == pytest.approx(4e9 / 400e9 + 10 * 4 * HOP_SECONDS)
+
+
+def test_between_slices_every_chip_has_its_share_of_the_data_centres_network():
+    slices = wires("v5p:4x4x4", data=4, fsdp=16)
+    exchange = Collective("all-reduce", (SLICES,), 2, runs=10, bytes=5e9)
+    assert slices.seconds(exchange) == pytest.approx(5e9 / 6.25e9 + 10 * SLICE_SECONDS)
+
+
+def test_the_config_may_leave_the_number_of_slices_to_the_machine():
+    for name, slices in (("2xv5e:2x2", 2), ("v5e:2x2", 1)):
+        with pytest.raises(
+            UserError,
+            match=f"mesh.dcn_data=4, but the slices of --topology {name} are {slices}: set mesh.dcn_data={slices}",
+        ):
+            mesh_of(parse_topology(name), MeshConfig(data=4, dcn_data=4))
+
+
+def test_slices_of_a_mesh():
+    chips = [dataclasses.make_dataclass("Chip", ["slice_index"], frozen=True)(index // 6) for index in range(12)]
+    mesh = Mesh(np.array(chips, object).reshape(4, 3), ("data", "fsdp"))
+    assert split_slices(mesh) == (2, {"data": 2, "fsdp": 3})
+    assert split_slices(mesh_of(parse_topology("h100:16"), MeshConfig(data=2, fsdp=-1)))[0] == 1
 
 
 def test_a_machine_without_compiler_says_so(monkeypatch):

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental import topologies
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
@@ -123,15 +122,6 @@ def test_context_and_tensor_must_divide_the_heads(heads, sizes, message):
     config = Config(model=ModelConfig(transformer=transformer))
     with pytest.raises(UserError, match=message) if message else contextlib.nullcontext():
         check_axes(config, make_mesh(sizes))
-
-
-@pytest.fixture
-def tpus(monkeypatch):
-    """`tpus(topology, ...)`: devices that the TPU compiler knows by name; no TPU is needed."""
-    pytest.importorskip("libtpu", reason="needs libtpu, the extra plan")
-    for name, value in {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}.items():
-        monkeypatch.setenv(name, value)
-    return lambda name, **more: topologies.get_topology_desc(topology_name=name, platform="tpu", **more).devices
 
 
 @dataclasses.dataclass(frozen=True)
