@@ -18,7 +18,7 @@ from astra_jax.planning.report import report, summary
 from astra_jax.planning.request import requested_plan
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The run: a file of configs/.", lock_config=True)
-_TOPOLOGY = flags.DEFINE_string("topology", None, "The machine: v5p:4x4x4, v5e:8x8, v6e:16x16, h200:8, h100:64 ...")
+_TOPOLOGY = flags.DEFINE_string("topology", None, "The machine: v5p:4x4x4, v5e:8x8, 2xv6e:16x16, h200:8 ...")
 _BATCH = flags.DEFINE_float("batch_per_chip", None, "Examples a chip, in place of the config's train.batch_size.")
 _SEARCH = flags.DEFINE_bool("search", False, "Try all mesh shapes in place of the config's mesh.")
 _COMPILES = flags.DEFINE_integer("search_compiles", 3, "How many of the best shapes to compile.", lower_bound=0)

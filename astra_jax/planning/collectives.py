@@ -49,11 +49,12 @@ def find_collectives(text: str, sizes: dict[str, int], slices: int = 1) -> list[
         sums[kind, axes, group] = (runs + times, total + times * sent)
 
     for computation, instruction, times in parse(text).runs():
-        if between := _MEGASCALE.search(instruction.rest) if instruction.opcode == "send" else None:
+        if instruction.opcode == "send" and (between := _MEGASCALE.search(instruction.rest)):
             # To the host, which exchanges it with those of the other slices.
             kind, size = between.group(1).lower().replace("_", "-"), shape_bytes(elements(instruction.shape)[0])
             sent = 2 * size * (slices - 1) / slices if kind == "all-reduce" else float(size * (slices - 1))
             add(kind, (SLICES,), slices, times, sent)
+            continue
         kind = instruction.opcode.removesuffix("-start")
         if kind not in KINDS or times == 0:
             continue
