@@ -89,7 +89,7 @@ def read_ablation(path: str | os.PathLike[str], seeds: Sequence[int] = ()) -> Ab
     """The ablation of a config file, or of a folder with one.
 
     The file has `START`, `VARIANTS`, `SEEDS` and `get_config(name)`. `seeds` stand for the file's. Raises `UserError`
-    for a file that is missing or has not all of that, and for settings that are wrong.
+    for a file that is missing, fails or has not all of that, and for settings that are wrong.
     """
     file = pathlib.Path(path)
     if file.is_dir():
@@ -101,11 +101,15 @@ def read_ablation(path: str | os.PathLike[str], seeds: Sequence[int] = ()) -> Ab
     if spec is None or spec.loader is None or not file.is_file():
         raise UserError(f"--ablation {path}: there is no such file: name one as configs/ablations/puppets.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if missing := [name for name in ("START", "VARIANTS", "SEEDS", "get_config") if not hasattr(module, name)]:
-        raise UserError(f"--ablation {file} has no {missing[0]}: see configs/ablations/puppets.py")
-    names = (module.START, *module.VARIANTS)
-    runs = {name: from_config_dict(module.get_config(name)) for name in names}
+    try:
+        spec.loader.exec_module(module)
+        if missing := [
+            name for name in ("START", "VARIANTS", "SEEDS", "get_config") if not getattr(module, name, None)
+        ]:
+            raise UserError(f"--ablation {file} has no {missing[0]}: see configs/ablations/puppets.py")
+        runs = {name: from_config_dict(module.get_config(name)) for name in (module.START, *module.VARIANTS)}
+    except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError, ImportError, NameError) as error:
+        raise UserError(f"--ablation {file} fails: {type(error).__name__}: {error}") from error
     chosen = tuple(seeds) or tuple(module.SEEDS)
     if len(set(chosen)) != len(chosen) or min(chosen) < 0:
         raise UserError(f"an ablation's seeds must differ and not be negative, unlike {', '.join(map(str, chosen))}")
@@ -125,21 +129,24 @@ def run_ablation(
         evaluate: command that measures, with what all runs share; gets evaluate.py's `--checkpoint`, `--track`,
             `--out` and, but for the first variant's first seed, `--nocontrols`.
 
-    Raises `UserError` for a run that is refused, with its own line, and for a folder that holds another ablation.
+    Raises `UserError` for a run that is refused, with its own line, for data that are missing, and for a folder that
+    holds another ablation.
     """
     out = pathlib.Path(out)
     start, runs = _runs(ablation, budget, out)
+    _check_data(ablation, start)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror}: choose a folder you can write to") from error
     for run in (start, *runs):
         _check(run, out)
-    _check_measuring(evaluate, out)
+    measuring = _check_measuring(evaluate, out)
     cores = os.cpu_count() or 1
     share = max(cores // budget.processes, 1)
     with Processes() as processes:
         _train(start, ablation, out, train, processes, cores)
+        write_whole(out / MEASURING, measuring)
 
         def whole(run: _Run) -> None:
             _train(run, ablation, out, train, processes, share)
@@ -210,12 +217,22 @@ def _check(run: _Run, out: pathlib.Path) -> None:
         raise UserError(f"{stored.parent} holds a run with other settings: choose another --out, or the same budget")
 
 
-def _check_measuring(evaluate: Sequence[str], out: pathlib.Path) -> None:
-    """Raises `UserError` where the folder's runs were measured with other flags; else notes which they are."""
+def _check_data(ablation: Ablation, start: _Run) -> None:
+    """Raises `UserError` where what the start learns from is not there."""
+    data = start.config.data
+    wanted = (data.dir, data.latents, *start.config.train.initialize_from)
+    if missing := [path for path in wanted if path and not pathlib.Path(path).expanduser().exists()]:
+        raise UserError(
+            f"{missing[0]} is missing, which the ablation starts from: {ablation.config} says how to make it"
+        )
+
+
+def _check_measuring(evaluate: Sequence[str], out: pathlib.Path) -> bytes:
+    """What tells how runs are measured; raises `UserError` where some of the folder's were measured otherwise."""
     stored, flags = out / MEASURING, [word for word in evaluate if word.startswith("--")]
     if stored.is_file() and read_json(stored, 1 << 20) != flags:
         raise UserError(f"{out} holds an ablation that was measured otherwise: choose another --out, or the same flags")
-    write_whole(stored, (json.dumps(flags) + "\n").encode())
+    return (json.dumps(flags) + "\n").encode()
 
 
 def _train(

@@ -149,6 +149,26 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(config, program, tm
         run_ablation(ablation, Budget(), out, command, [*command, "--scenes=5"])
 
 
+def test_flags_may_change_until_something_is_measured(config, program, tmp_path, monkeypatch):
+    command, _ = program
+    ablation, out = read_ablation(config, [0]), tmp_path / "out"
+    monkeypatch.setenv("REFUSED", "start")
+    with pytest.raises(UserError, match="start: this is refused"):
+        run_ablation(ablation, Budget(), out, command, [*command, "--scenes=4"])
+    monkeypatch.delenv("REFUSED")
+    run_ablation(ablation, Budget(), out, command, [*command, "--scenes=5"])
+
+
+def test_what_the_start_learns_from_must_be_there(config, program, tmp_path):
+    command, called = program
+    (config / "tiny.py").write_text(
+        CONFIG.replace("    if name", '    config.data.latents = "no/latents"\n    if name')
+    )
+    with pytest.raises(UserError, match=re.escape(f"no/latents is missing, which the ablation starts from: {config}")):
+        run_ablation(read_ablation(config), Budget(), tmp_path / "out", command, command)
+    assert not called()
+
+
 def test_a_refusal_is_told_in_its_own_line_and_a_bug_is_none(config, program, tmp_path, monkeypatch):
     command, _ = program
     ablation, out = read_ablation(config, [0]), tmp_path / "out"
@@ -166,6 +186,10 @@ def test_a_refusal_is_told_in_its_own_line_and_a_bug_is_none(config, program, tm
     ("change", "message"),
     [
         (("SEEDS", "SEED"), "has no SEEDS"),
+        (('{"europe": "the method", "rope": "all at the origin"}', "{}"), "has no VARIANTS"),
+        (("VARIANTS = {", "VARIANTS = {{"), r"tiny.py fails: SyntaxError: .*never closed"),
+        (("(0, 1)", "(zero, 1)"), "fails: NameError: name 'zero' is not defined"),
+        (("config.train.steps", "config.trains.steps"), "fails: AttributeError: .*trains"),
         (("(0, 1)", "(0, 0)"), "must differ"),
         (("config.model.positions", "config.train.batch_size = 4; config.model.positions"), "the same steps, batches"),
         (('= "rope"\n', '= "ropes"\n'), "model.positions must be"),

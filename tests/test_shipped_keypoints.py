@@ -9,9 +9,11 @@ import pathlib
 import numpy as np
 import pytest
 
+from astra_jax.evaluation.figures import mean_figure
+from astra_jax.evaluation.pose_scores import precision_figure
 from astra_jax.evaluation.vitpose_estimator import puppet_estimator
-from astra_jax.pose.average_precision import TruePeople, keypoint_ap
-from astra_jax.pose.oks import areas, oks_matrix
+from astra_jax.pose.average_precision import TruePeople
+from astra_jax.pose.oks import areas, image_oks
 from data.puppets.examples import make_example
 
 SHIPPED = pathlib.Path(__file__).resolve().parent.parent / "pretrained" / "puppet_keypoints"
@@ -35,12 +37,11 @@ def estimator():
 def test_joints_in_true_boxes(scenes, estimator):
     truth = [TruePeople.drawn(np.stack([who.keypoints for who in scene.subjects])) for scene in scenes]
     found = estimator([scene.image for scene in scenes], [people.boxes.astype(np.float64) for people in truth])
-    scores = []
-    for people, guesses in zip(truth, found, strict=True):
-        similar = oks_matrix(people.people, areas(people.people), guesses.people)
-        scores += list(similar.max(axis=1) if similar.shape[1] else np.zeros(len(people.people)))
-    print(f"mean OKS {np.mean(scores):.4f} of {len(scores)} people in {SCENES} scenes")
-    assert np.mean(scores) >= OKS
+    pairs = zip(truth, found, strict=True)
+    scores = [image_oks(one.people, areas(one.people), two.people).tolist() for one, two in pairs]
+    oks = mean_figure(scores)
+    print(f"OKS {oks} of people in {SCENES} scenes")
+    assert oks.value >= OKS
 
 
 @pytest.mark.slow
@@ -48,8 +49,9 @@ def test_joints_in_true_boxes(scenes, estimator):
 def test_people_without_boxes(scenes, estimator):
     truth = [TruePeople.drawn(np.stack([who.keypoints for who in scene.subjects])) for scene in scenes]
     found = estimator([scene.image for scene in scenes])
-    precision = keypoint_ap(zip(truth, found, strict=True))["AP"]
-    counted = np.mean([len(a.people) == len(b.people) for a, b in zip(truth, found, strict=True)])
-    print(f"AP {precision:.3f}; as many people found as there are in {counted:.3f} of the scenes")
-    assert precision >= AP
-    assert counted >= COUNTED
+    pairs = list(zip(truth, found, strict=True))
+    precision = precision_figure([[pair] for pair in pairs])
+    counted = mean_figure([[float(len(one.people) == len(two.people))] for one, two in pairs])
+    print(f"AP {precision} scenes; as many people found as there are in {counted} of the scenes")
+    assert precision.value >= AP
+    assert counted.value >= COUNTED

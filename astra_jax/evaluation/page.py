@@ -18,7 +18,7 @@ from astra_jax.errors import UserError
 from astra_jax.evaluation.figures import LEVEL, Figure
 from astra_jax.evaluation.markdown import number
 from astra_jax.evaluation.page_assets import SCRIPT, STYLE
-from astra_jax.evaluation.result import CEILING, FLOOR, MODEL, Result, SampleRecord, file_in
+from astra_jax.evaluation.result import CEILING, FLOOR, MODEL, Result, SampleRecord, file_in, lower_is_better
 from astra_jax.inputs.photos import load_photo
 
 SHOWN = 200  # pictures on a page
@@ -80,7 +80,7 @@ def page(result: Result, folder: pathlib.Path, chosen: str = "", shown: int = SH
 
 def worst_first(result: Result, name: str) -> list[SampleRecord]:
     """Samples by their mean of a figure, the worst first; those without a value last, else as they come."""
-    sign = -1 if result.lower_is_better(name) else 1
+    sign = -1 if lower_is_better(name) else 1
 
     def key(one: SampleRecord) -> tuple[bool, float]:
         value = _mean(one.values.get(name, ()))
@@ -170,7 +170,7 @@ def _tools(result: Result, names: Sequence[str], chosen: str) -> str:
         return "".join(f"<option{attributes}>{_text(label)}</option>" for label, attributes in pairs)
 
     figures = options(
-        (name, f' data-lower="{int(result.lower_is_better(name))}"' + (" selected" if name == chosen else ""))
+        (name, f' data-lower="{int(lower_is_better(name))}"' + (" selected" if name == chosen else ""))
         for name in names
     )
     return (

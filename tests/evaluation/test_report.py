@@ -26,6 +26,7 @@ from astra_jax.evaluation.result import (
     SampleRecord,
     file_in,
     headline,
+    lower_is_better,
     read_result,
     to_json,
     write_result,
@@ -147,13 +148,12 @@ def test_the_headline_is_flat_and_in_its_order():
         ("swap_rate_floor", 0.75),
     ]
     bare = result(figures={"model": {"oks": figure(0.5)}})
-    assert list(headline(bare)) == ["benchmark", "count", "oks"]
+    assert headline(bare) == {"benchmark": "puppets", "count": 1, "oks": 0.5, "swap_rate": None}
 
 
-def test_the_controls_tell_what_is_better():
-    assert not result().lower_is_better("oks")
-    assert result().lower_is_better("swap_rate")
-    assert not result(figures={"model": {"swap_rate": figure(0.2)}}).lower_is_better("swap_rate")
+def test_of_mistakes_less_is_better():
+    assert [name for name in ("oks", "swap_rate", "fusion_rate_3p", "person_count_error", "oks_2p", "swap_rates")
+            if lower_is_better(name)] == ["swap_rate", "fusion_rate_3p", "person_count_error"]  # fmt: skip
 
 
 def test_the_worst_come_first_and_those_without_a_value_last():
