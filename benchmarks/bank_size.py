@@ -1,6 +1,7 @@
 """How good retrieved poses are with a tenth, a third and all of a bank.
 
     python -m benchmarks.bank_size                      # the built-in bank, scenes of the built-in test split
+    python -m benchmarks.bank_size --pictures 120       # and pictures drawn with them, on the benchmark puppets
     python -m benchmarks.bank_size --data DIR           # COCO val2017 with V-COCO's verbs
 
 Queries have a true scene. Built-in: prompts of test scenes, whose actions are known by name; no pose of them is in the
@@ -13,8 +14,9 @@ entries, with several seeds; the embedder is always that of the whole bank, so t
     oks_box  mean OKS of the true people with those of the best result, box on box, best assignment: the pose's shape
 
 `chance` is a random entry with the right number of people; `best` is the entry of the whole bank whose shape is
-nearest, which no words tell. Intervals are over queries, `seeds` are means of the draws. The last line is one JSON
-object.
+nearest, which no words tell. Intervals are over queries, `seeds` are means of the draws. `pictures` are the headline
+figures of `evaluate.py --track rag` with the first draw of each share in the place of the bank. The last line is one
+JSON object.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import subprocess
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +39,7 @@ from tqdm import tqdm
 from astra_jax.cli import guard
 from astra_jax.errors import UserError
 from astra_jax.evaluation.figures import Figure, mean_figure
+from astra_jax.evaluation.result import MODEL, read_result
 from astra_jax.pose.curation import curate
 from astra_jax.pose.database import PoseBank, PoseEntry
 from astra_jax.pose.embedding import TextEmbedder, TfidfEmbedder
@@ -110,12 +116,17 @@ def coco(data: Path, scenes: int) -> Problem:
     return Problem("coco", entries, embedder, queries[:scenes], action)
 
 
-def answers(problem: Problem, share: float, seed: int) -> dict[str, list[float]]:
-    """Every query's values with a random share of the bank."""
+def smaller(problem: Problem, share: float, seed: int) -> PoseBank:
+    """A bank of a random share of the entries."""
     rng = np.random.default_rng(seed)
     count = max(round(share * len(problem.entries)), 1)
     kept = sorted(rng.choice(len(problem.entries), size=count, replace=False).tolist())
-    bank = PoseBank.build([problem.entries[i] for i in kept], problem.embedder, "exact")
+    return PoseBank.build([problem.entries[i] for i in kept], problem.embedder, "exact")
+
+
+def answers(problem: Problem, share: float, seed: int) -> dict[str, list[float]]:
+    """Every query's values with a random share of the bank."""
+    bank = smaller(problem, share, seed)
     retriever, values = Retriever(bank), {"action": [], "oks_box": []}
     asked = [query for query in problem.queries if len(query.people) in bank.partitions]
     found = dict(
@@ -137,6 +148,17 @@ def shape(query: Query, people: Float[np.ndarray, "Q J 3"]) -> float:
     return float(assigned(box_oks_matrix(query.people, areas(query.people), people[:, :17])).mean())
 
 
+def pictures(problem: Problem, share: float, scenes: int) -> dict[str, list[float]]:
+    """The headline figures of `puppets` with poses of a share of the bank, as evaluate.py has them."""
+    with tempfile.TemporaryDirectory() as folder:
+        bank, out = Path(folder) / "bank", Path(folder) / "out"
+        smaller(problem, share, 0).save(bank)
+        command = [sys.executable, "evaluate.py", "--track=rag", f"--pose_bank={bank}", f"--scenes={scenes}"]
+        subprocess.run([*command, "--nocontrols", f"--out={out}"], check=True, stdout=subprocess.DEVNULL)
+        result = read_result(out)
+    return {name: _plain(result.figures[MODEL][name]) for name in result.headline}
+
+
 def limits(problem: Problem) -> dict[str, list[float]]:
     """Every query's shape with a random entry of the right number of people, and with the nearest of all."""
     rng = np.random.default_rng(0)
@@ -156,8 +178,8 @@ def limits(problem: Problem) -> dict[str, list[float]]:
     return {"chance": chance, "best": best}
 
 
-def measure(problem: Problem, shares: Sequence[float], seeds: int) -> dict:
-    """All figures of one problem."""
+def measure(problem: Problem, shares: Sequence[float], seeds: int, scenes: int = 0) -> dict:
+    """All figures of one problem; those of pictures where there are `scenes` to draw."""
     rows = []
     for share in shares:
         draws = [answers(problem, share, seed) for seed in range(seeds if share < 1 else 1)]
@@ -166,6 +188,8 @@ def measure(problem: Problem, shares: Sequence[float], seeds: int) -> dict:
             groups = list(zip(*(draw[name] for draw in draws), strict=True))  # a query's values go together
             row[name] = _plain(mean_figure(groups))
             row[f"{name}_seeds"] = [round(float(np.mean(draw[name])), 4) for draw in draws]
+        if scenes:
+            row["pictures"] = pictures(problem, share, scenes)
         rows.append(row)
         print(json.dumps(row), flush=True)
     ends = {f"oks_box_{name}": _plain(mean_figure([[v] for v in values])) for name, values in limits(problem).items()}
@@ -183,12 +207,15 @@ def run(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES), help="(default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=5, help="draws of each share (default: %(default)s)")
     parser.add_argument("--queries", type=int, default=500, help="at most so many (default: %(default)s)")
+    parser.add_argument("--pictures", type=int, default=0, help="scenes to draw with each share (default: none)")
     arguments = parser.parse_args(argv)
     if min(arguments.seeds, arguments.queries) < 1 or not all(0 < share <= 1 for share in arguments.shares):
         raise UserError("--seeds and --queries must be at least 1, --shares above 0 and at most 1")
+    if arguments.pictures < 0 or (arguments.pictures and arguments.data):
+        raise UserError("--pictures must not be negative, and the scenes it draws are of the built-in bank: no --data")
     logging.set_verbosity(logging.ERROR)  # in small banks many words are unknown
     problem = coco(arguments.data, arguments.queries) if arguments.data else built_in(arguments.queries)
-    print(json.dumps(measure(problem, arguments.shares, arguments.seeds)))
+    print(json.dumps(measure(problem, arguments.shares, arguments.seeds, arguments.pictures)))
 
 
 if __name__ == "__main__":

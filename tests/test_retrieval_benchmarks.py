@@ -96,3 +96,16 @@ def test_the_share_is_that_of_finding_and_drawing(pretrained, capsys):
     by_hand = 25 * 2 * 11.0e9 * 0.5 * 3360 / 989.5e12
     assert by_hand < line["flux_seconds_at_least"] < 6 * by_hand
     assert 0 < bank["flux_share_at_most"] < 0.2
+
+
+@pytest.mark.slow
+def test_pictures_drawn_with_a_part_of_the_built_in_bank(capfd):
+    bank_size.run(["--pictures=3", "--queries=5", "--seeds=1", "--shares", "0.3"])
+    (row,) = json.loads(capfd.readouterr().out.splitlines()[-1])["shares"]
+    assert row["entries"] == 180
+    assert {"oks", "identity_accuracy", "action_accuracy"} <= row["pictures"].keys()
+    value, low, high = row["pictures"]["identity_accuracy"]
+    assert 0.3 < value <= 1  # the shipped weights know who is who, whatever the pose
+    assert low <= value <= high
+    with pytest.raises(UserError, match="no --data"):
+        bank_size.run(["--pictures=3", "--data=somewhere"])
