@@ -35,6 +35,7 @@ from astra_jax.evaluation.dreambench import MULTI_IMAGES, SINGLE_IMAGES, DreamBe
 from astra_jax.evaluation.dreambench_data import LISTS, PHOTOS, dreambooth_entries, read_subjects, uno_entries
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures, open_clip, open_vit
 from astra_jax.evaluation.folders import Names, find_pictures
+from astra_jax.evaluation.idle_flags import READ, refuse_idle
 from astra_jax.evaluation.markdown import markdown
 from astra_jax.evaluation.mobilenet import MobileNetFeatures
 from astra_jax.evaluation.movenet import MoveNet
@@ -53,14 +54,13 @@ from astra_jax.weights import vitpose
 from astra_jax.weights.feature_networks import OFFICIAL
 
 _HERE = pathlib.Path(__file__).resolve().parent
-BENCHMARKS = ("puppets", "dreambench_single", "dreambench_multi", "coco_complex_pose")
 COCO_KEYPOINTS = ("person_keypoints_val2017.json", "annotations/person_keypoints_val2017.json", "coco_kpts_val2017.npz")
 COCO_CAPTIONS = ("captions_val2017.json", "annotations/captions_val2017.json")
 _SOURCES = {
     "dreambench_single": PHOTOS, "dreambench_multi": PHOTOS, "coco_complex_pose": SOURCE, "list": LISTS,
 }  # fmt: skip
 
-_BENCHMARK = flags.DEFINE_enum("benchmark", "puppets", BENCHMARKS, "What is measured.")
+_BENCHMARK = flags.DEFINE_enum("benchmark", "puppets", [*READ], "What is measured.")
 _TRACK = flags.DEFINE_enum(
     "track", "oracle", TRACKS, "Poses of puppets and coco_complex_pose: the true ones, retrieved ones, or none."
 )
@@ -118,6 +118,8 @@ def measure() -> None:
     if not _OUT.value:
         raise UserError("--out is missing: name a folder for the results, e.g. --out=outputs/evaluation")
     out = pathlib.Path(_OUT.value)
+    given = [name for name in flags.FLAGS if flags.FLAGS[name].present]
+    refuse_idle(given, _BENCHMARK.value, _TRACK.value, _MODEL.names)
     if _ABLATION.value:
         print(json.dumps(_ablation(_ABLATION.value, out)))
         return

@@ -104,6 +104,11 @@ MISTAKES = [
     (("--benchmark=coco_complex_pose", "--data=small"), "person_keypoints_val2017.json is not there"),
     (("--keypoints=small",), "small has no model.safetensors"),
     (("--ablation=small",), "small has 0 config files"),
+    (("--ablation=small", "--track=rag"), "--track says nothing with --ablation: leave it out"),
+    (("--ablation=small", "--cfg_scale=2"), "--cfg_scale says nothing with --ablation"),
+    (("--ablation=small", "--nocontrols"), "--controls says nothing with --ablation"),
+    (("--num_images=2",), "--num_images says nothing with --benchmark puppets"),
+    (("--partial",), "--partial says nothing without --images"),
 ]
 # evaluate.py's flags cannot be defined beside sample.py's, and a process for each mistake would start jax each time.
 ONE_AFTER_ANOTHER = """
