@@ -31,7 +31,7 @@ from astra_jax.drawing_run import DrawingRun
 from astra_jax.errors import UserError
 from astra_jax.evaluation.coco_complex_pose import CocoComplexPose
 from astra_jax.evaluation.coco_scenes import SOURCE, read_scenes
-from astra_jax.evaluation.dreambench import MULTI_IMAGES, SINGLE_IMAGES, DreamBench
+from astra_jax.evaluation.dreambench import PROTOCOLS, DreamBench
 from astra_jax.evaluation.dreambench_data import LISTS, PHOTOS, dreambooth_entries, read_subjects, uno_entries
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures, open_clip, open_vit
 from astra_jax.evaluation.folders import Names, find_pictures
@@ -195,12 +195,14 @@ def _benchmark() -> Benchmark:
     subjects = read_subjects(data)
     if name == "dreambench_multi" and not _LIST.value:
         raise UserError(f"--list is missing: dreambench_multi needs {_SOURCES['list']}")
-    entries = uno_entries(pathlib.Path(_LIST.value), subjects) if _LIST.value else dreambooth_entries(data, subjects)
-    images = SINGLE_IMAGES if name == "dreambench_single" else MULTI_IMAGES
+    if _LIST.value:
+        entries = uno_entries(pathlib.Path(_LIST.value), subjects, PROTOCOLS[name].subjects)
+    else:
+        entries = dreambooth_entries(data, subjects)
     networks, clip = _networks()
     if not networks and clip is None:
         raise UserError(f"{name} compares pictures: give --clip, --dino, --dinov2 or --mobilenet")
-    return DreamBench(name, subjects, entries, networks, clip, _NUM_IMAGES.value or images, seed=seed)
+    return DreamBench(name, subjects, entries, networks, clip, _NUM_IMAGES.value, seed=seed)
 
 
 def _coco(data: pathlib.Path, track: str, seed: int) -> Benchmark:

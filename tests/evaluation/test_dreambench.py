@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astra_jax.evaluation.dreambench import DreamBench
+from astra_jax.evaluation.dreambench import PROTOCOLS, DreamBench
 from astra_jax.evaluation.dreambench_data import dreambooth_entries, read_subjects, uno_entries
 from astra_jax.evaluation.samples import Benchmark, Case, Sample
 from astra_jax.evaluation.scoring import figures_of, score_samples
@@ -40,7 +40,7 @@ def multi(folder):
         {"prompt": "a boot and a boot", "image_paths": ["boot/00.png", "boot/00.png"]},
     ]
     clip = Colours("CLIP"), Words()
-    return DreamBench("dreambench_multi", subjects, uno_entries(write(folder, items), subjects), [], clip, images=6)
+    return DreamBench("dreambench_multi", subjects, uno_entries(write(folder, items), subjects, 2), [], clip)
 
 
 def score(benchmark, number, picture):
@@ -152,7 +152,8 @@ def test_real_photos_scored_as_if_they_were_drawn():
     subjects = read_subjects(root / "dreambench_512" / "dataset")
     network = MobileNetFeatures(root / "weights" / "coral" / "mobilenet_v2_1.0_224_quant.tflite")
     for name, pictures in (("single", 128), ("multi", 119)):
-        entries = uno_entries(root / "uno_dreambench" / "datasets" / f"dreambench_{name}ip.json", subjects)
+        listed = root / "uno_dreambench" / "datasets" / f"dreambench_{name}ip.json"
+        entries = uno_entries(listed, subjects, PROTOCOLS[f"dreambench_{name}"].subjects)
         benchmark = DreamBench(f"dreambench_{name}", subjects, entries, [network])
         controls = benchmark.controls(benchmark.cases())
         ceiling, floor = (
