@@ -138,9 +138,12 @@ class DreamBench:
         return {}
 
     def notes(self) -> list[str]:
-        """Which networks compare, and what the controls are."""
+        """Which networks compare, what the controls are, and where this is not the protocol."""
+        protocol = PROTOCOLS[self.name]
         stand_ins = [network.name for name, network in self._networks.items() if name not in PUBLISHED.values()]
-        notes = [f"{len(self._entries)} prompts, {self._images} pictures each; no skeleton is given"]
+        notes = ["no skeleton is given"]
+        if self._images != protocol.images:
+            notes.append(f"pictures of a prompt: {self._images}; published figures are of {protocol.images}")
         if stand_ins:
             others = ", ".join(PUBLISHED)
             notes.append(f"figures by {', '.join(stand_ins)} cannot be compared with published ones, by {others}")
@@ -148,7 +151,7 @@ class DreamBench:
             notes.append("there is no CLIP: how well pictures follow their prompts is not measured")
         else:
             notes.append("clip_t of ceiling and floor means nothing: photos follow no prompt")
-        shown = "a photo" if PROTOCOLS[self.name].subjects == 1 else "two photos side by side"
+        shown = "a photo" if protocol.subjects == 1 else "two photos side by side"
         notes.append(f"the ceiling shows {shown}, not those given, of the same subjects, the floor of others")
         return notes
 

@@ -6,44 +6,43 @@ from collections.abc import Collection, Iterable
 
 from astra_jax.errors import UserError
 
+_ANY = ("seed", "limit", "controls", "images", "partial")
 _COMPARE = ("clip", "dino", "dinov2", "mobilenet")
-_BANK = ("pose_bank", "pose_embedder")
-_DREAMBENCH = ("data", "list", "num_images", *_COMPARE)
+_DREAMBENCH = (*_ANY, "data", "list", "num_images", *_COMPARE)
 _PEOPLE = ("portraits", "photos", "vitpose", "movenet")
-# Of the flags that not all benchmarks read: those that one reads.
-READ: dict[str, tuple[str, ...]] = {
-    "puppets": ("track", "scenes", "keypoints", *_BANK),
+# Benchmark -> the flags that, beside the model's, decide its figures.
+MEASURING: dict[str, tuple[str, ...]] = {
+    "puppets": (*_ANY, "track", "scenes", "keypoints"),
     "dreambench_single": _DREAMBENCH,
     "dreambench_multi": _DREAMBENCH,
-    "coco_complex_pose": ("track", "data", "num_images", *_PEOPLE, *_COMPARE, *_BANK),
+    "coco_complex_pose": (*_ANY, "track", "data", "num_images", *_PEOPLE, *_COMPARE),
 }
-# What an ablation says itself to the processes that it starts, or leaves at their defaults.
-_ONE_RUN = ("benchmark", "images", "partial", "limit", "controls")
+_BANK = ("pose_bank", "pose_embedder")  # of the model's flags: what poses are retrieved from
 _PROCESSES = ("coordinator", "processes", "process_id", "coordinator_timeout")
 _ABLATION = ("ablation_steps", "ablation_start_steps", "ablation_seeds", "ablation_processes")
-_ABLATION_READS = ("scenes", "keypoints")
+_ABLATION_MEASURING = ("seed", "scenes", "keypoints")  # what an ablation hands on to the processes that it starts
 
 
 def refuse_idle(given: Collection[str], benchmark: str, track: str, drawing: Collection[str]) -> None:
-    """Raises `UserError` for the first of the `given` flags that says nothing beside the others.
+    """Raises `UserError` for one of the `given` flags that says nothing beside the others.
 
     Args:
         given: names of the command line's flags, without their dashes.
         benchmark, track: the values of these flags, given or by default.
         drawing: names of the flags that say how pictures are drawn.
     """
-    some = {flag for read in READ.values() for flag in read}
+    measuring = {flag for read in MEASURING.values() for flag in read}
     if "ablation" in given:
-        _refuse(given, "with --ablation", [*(some - {*_ABLATION_READS}), *_ONE_RUN, *_PROCESSES, *drawing])
+        own = ["benchmark", *(measuring - {*_ABLATION_MEASURING})]
+        _refuse(given, "with --ablation", [*own, *drawing, *_PROCESSES])
         return
     _refuse(given, "without --ablation", _ABLATION)
-    _refuse(given, f"with --benchmark {benchmark}", some - {*READ[benchmark]})
-    if track != "rag":
-        _refuse(given, f"with --track {track}", _BANK)
-    if "vitpose" in given:
-        _refuse(given, "with --vitpose", ["movenet"])
-    if "images" not in given:
-        _refuse(given, "without --images", ["partial"])
+    retrieves = "track" in MEASURING[benchmark]
+    _refuse(given, f"with --benchmark {benchmark}", measuring - {*MEASURING[benchmark]})
+    _refuse(given, f"with --benchmark {benchmark}", () if retrieves else _BANK)
+    _refuse(given, f"with --track {track}", () if track == "rag" else _BANK)
+    _refuse(given, "with --vitpose", ["movenet"] if "vitpose" in given else ())
+    _refuse(given, "without --images", () if "images" in given else ["partial"])
 
 
 def _refuse(given: Collection[str], beside: str, idle: Iterable[str]) -> None:

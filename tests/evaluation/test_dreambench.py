@@ -138,6 +138,13 @@ def test_notes_name_stand_ins_and_what_is_missing(single, multi):
     assert single.calibration() == {}
 
 
+def test_another_number_of_pictures_than_the_protocols_is_told(folder, single):
+    subjects = read_subjects(folder)
+    one = DreamBench("dreambench_single", subjects, dreambooth_entries(folder, subjects), [Colours()], images=1)
+    assert "pictures of a prompt: 1; published figures are of 4" in one.notes()
+    assert not any("published figures are of" in note for note in single.notes())
+
+
 def test_a_case_of_another_benchmark_is_a_bug(single):
     with pytest.raises(KeyError):
         single.score([Sample(Case("99", Request("a dog")), 0, plain(RED))])
