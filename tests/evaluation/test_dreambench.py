@@ -166,5 +166,6 @@ def test_real_photos_scored_as_if_they_were_drawn():
         ceiling, floor = (
             figures_of(list(score_samples(benchmark, controls[c])))[benchmark.headline[0]] for c in ("ceiling", "floor")
         )
+        print(f"{name}: ceiling {ceiling}, floor {floor}")
         assert ceiling.count == pictures
         assert floor.high < ceiling.low
