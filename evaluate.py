@@ -29,12 +29,14 @@ from astra_jax import cli, hosts
 from astra_jax.ablation import Budget, read_ablation, run_ablation
 from astra_jax.drawing_run import DrawingRun
 from astra_jax.errors import UserError
+from astra_jax.evaluation import provenance
 from astra_jax.evaluation.coco_complex_pose import CocoComplexPose
 from astra_jax.evaluation.coco_scenes import SOURCE, read_scenes
-from astra_jax.evaluation.dreambench import MULTI_IMAGES, SINGLE_IMAGES, DreamBench
+from astra_jax.evaluation.dreambench import PROTOCOLS, DreamBench
 from astra_jax.evaluation.dreambench_data import LISTS, PHOTOS, dreambooth_entries, read_subjects, uno_entries
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures, open_clip, open_vit
 from astra_jax.evaluation.folders import Names, find_pictures
+from astra_jax.evaluation.idle_flags import MEASURING, refuse_idle
 from astra_jax.evaluation.markdown import markdown
 from astra_jax.evaluation.mobilenet import MobileNetFeatures
 from astra_jax.evaluation.movenet import MoveNet
@@ -43,6 +45,7 @@ from astra_jax.evaluation.real_people import read_real_photos
 from astra_jax.evaluation.report import keep, write_report
 from astra_jax.evaluation.result import MODEL, Result, headline
 from astra_jax.evaluation.samples import TRACKS, Benchmark, Case, Sample, Track
+from astra_jax.evaluation.scope import scope_of
 from astra_jax.evaluation.scoring import Scored, figures_of, score_samples
 from astra_jax.evaluation.vitpose_estimator import published_estimator, puppet_estimator
 from astra_jax.inputs.photos import load_photo
@@ -53,14 +56,13 @@ from astra_jax.weights import vitpose
 from astra_jax.weights.feature_networks import OFFICIAL
 
 _HERE = pathlib.Path(__file__).resolve().parent
-BENCHMARKS = ("puppets", "dreambench_single", "dreambench_multi", "coco_complex_pose")
 COCO_KEYPOINTS = ("person_keypoints_val2017.json", "annotations/person_keypoints_val2017.json", "coco_kpts_val2017.npz")
 COCO_CAPTIONS = ("captions_val2017.json", "annotations/captions_val2017.json")
 _SOURCES = {
     "dreambench_single": PHOTOS, "dreambench_multi": PHOTOS, "coco_complex_pose": SOURCE, "list": LISTS,
 }  # fmt: skip
 
-_BENCHMARK = flags.DEFINE_enum("benchmark", "puppets", BENCHMARKS, "What is measured.")
+_BENCHMARK = flags.DEFINE_enum("benchmark", "puppets", [*MEASURING], "What is measured.")
 _TRACK = flags.DEFINE_enum(
     "track", "oracle", TRACKS, "Poses of puppets and coco_complex_pose: the true ones, retrieved ones, or none."
 )
@@ -118,21 +120,22 @@ def measure() -> None:
     if not _OUT.value:
         raise UserError("--out is missing: name a folder for the results, e.g. --out=outputs/evaluation")
     out = pathlib.Path(_OUT.value)
+    present = [name for name in flags.FLAGS if flags.FLAGS[name].present]
+    refuse_idle(present, _BENCHMARK.value, _TRACK.value, _MODEL.names)
     if _ABLATION.value:
         print(json.dumps(_ablation(_ABLATION.value, out)))
         return
     benchmark = _benchmark()
-    cases = list(benchmark.cases())
-    if _LIMIT.value is not None:
-        if _LIMIT.value < 1:
-            raise UserError(f"--limit must be at least 1, not {_LIMIT.value}")
-        cases = cases[: _LIMIT.value]
+    every_case = benchmark.cases()
+    cases = every_case[: _LIMIT.value]
+    asked = provenance.given({name: flags.FLAGS[name].value for name in MEASURING[_BENCHMARK.value]})
+    asked["num_images"] = cases[0].request.num_images
 
     # 2. The pictures.
     if _IMAGES.value:
         if drawing := _MODEL.given:
             raise UserError(f"{drawing[0]} is for drawing, and with --images nothing is drawn: leave one out")
-        names, source = find_pictures(pathlib.Path(_IMAGES.value), cases, _PARTIAL.value), {"images": _IMAGES.value}
+        names, source = find_pictures(pathlib.Path(_IMAGES.value), cases, _PARTIAL.value), {}
     else:
         names, source = _draw(cases, out / "pictures")
     if jax.process_index():
@@ -140,8 +143,10 @@ def measure() -> None:
 
     # 3. Their scores, and those of pictures that tell what scores mean.
     scored = _scored("pictures", benchmark, _samples(cases, names))
-    figures = {MODEL: figures_of(scored)}
-    for name, samples in benchmark.controls(cases).items() if _CONTROLS.value else ():
+    figures, scope = {MODEL: figures_of(scored)}, scope_of(scored, every_case)
+    shown = {one.case for one in scored}
+    controls = benchmark.controls([case for case in cases if case.id in shown]) if _CONTROLS.value else {}
+    for name, samples in controls.items():
         figures[name] = figures_of(_scored(f"pictures of the {name}", benchmark, samples))
 
     # 4. What they say.
@@ -154,10 +159,10 @@ def measure() -> None:
         benchmark=benchmark.name,
         headline=benchmark.headline,
         weights=source.pop("weights", ""),
-        settings={"cases": len(cases)} | source,
+        settings=dataclasses.asdict(scope) | asked | source,
         figures=figures,
         calibration=benchmark.calibration(),
-        notes=tuple(benchmark.notes()),
+        notes=(scope.note(), *benchmark.notes()),
         samples=tuple(records),
     )
     page = write_report(out, result)
@@ -178,7 +183,7 @@ def _ablation(config: str, out: pathlib.Path) -> dict[str, Any]:
 def _benchmark() -> Benchmark:
     """The benchmark of the flags. Raises `UserError` for data and networks that are missing."""
     name, track = _BENCHMARK.value, _TRACK.value
-    for flag in (_SCENES, _NUM_IMAGES):
+    for flag in (_SCENES, _NUM_IMAGES, _LIMIT):
         if flag.value is not None and flag.value < 1:
             raise UserError(f"--{flag.name} must be at least 1, not {flag.value}")
     if name == "puppets":
@@ -193,12 +198,14 @@ def _benchmark() -> Benchmark:
     subjects = read_subjects(data)
     if name == "dreambench_multi" and not _LIST.value:
         raise UserError(f"--list is missing: dreambench_multi needs {_SOURCES['list']}")
-    entries = uno_entries(pathlib.Path(_LIST.value), subjects) if _LIST.value else dreambooth_entries(data, subjects)
-    images = SINGLE_IMAGES if name == "dreambench_single" else MULTI_IMAGES
+    if _LIST.value:
+        entries = uno_entries(pathlib.Path(_LIST.value), subjects, PROTOCOLS[name].subjects)
+    else:
+        entries = dreambooth_entries(data, subjects)
     networks, clip = _networks()
     if not networks and clip is None:
         raise UserError(f"{name} compares pictures: give --clip, --dino, --dinov2 or --mobilenet")
-    return DreamBench(name, subjects, entries, networks, clip, _NUM_IMAGES.value or images, seed=seed)
+    return DreamBench(name, subjects, entries, networks, clip, _NUM_IMAGES.value, seed=seed)
 
 
 def _coco(data: pathlib.Path, track: str, seed: int) -> Benchmark:

@@ -81,11 +81,16 @@ class ModelFlags:
         }
 
     @property
-    def given(self) -> list[str]:
-        """Those of the flags that the command line has, as "--name"."""
+    def names(self) -> list[str]:
+        """The flags' names."""
         single = (self._checkpoint, self._weights, self._config, self._lora, self._lora_scale, self._dsm, self._bank)
         single += (self._embedder, self._batch, *self._settings.values(), *self._mesh.values())
-        return [f"--{flag.name}" for flag in single if flag.present]
+        return [flag.name for flag in single]
+
+    @property
+    def given(self) -> list[str]:
+        """Those of the flags that the command line has, as "--name"."""
+        return [f"--{name}" for name in self.names if flags.FLAGS[name].present]
 
     @property
     def batch_size(self) -> int:

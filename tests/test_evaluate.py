@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 from astra_jax.evaluation.result import CEILING, FLOOR, MODEL, read_result
+from astra_jax.weights.pretrained import fingerprint
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+KEYPOINTS = ROOT / "pretrained" / "puppet_keypoints"
 SCENES = 3  # one of one, two and three people
 HEADLINE = ("oks", "identity_accuracy", "swap_rate", "background_accuracy")
 
@@ -54,6 +56,9 @@ def test_a_model_is_drawn_scored_and_reported(done):
     assert line["background_accuracy_ceiling"] == 1.0
     result = read_result(out)
     assert set(result.figures) == {MODEL, CEILING, FLOOR}
+    assert result.notes[0] == f"all of it was scored: cases: {SCENES}, pictures: {SCENES}"
+    assert (result.settings["scenes"], result.settings["seed"], result.settings["steps"]) == (SCENES, 0, 2)
+    assert result.settings["keypoints"] == {"name": "puppet_keypoints", "fingerprint": fingerprint(KEYPOINTS)}
     assert [(record.case, record.index) for record in result.samples] == [("1p-000", 0), ("2p-000", 0), ("3p-000", 0)]
     assert all((out / record.picture).is_file() for record in result.samples)
     assert "oks" in (out / "table.md").read_text()
@@ -86,7 +91,9 @@ def test_pictures_of_a_folder_score_as_they_do_where_they_were_drawn(done, evalu
     assert theirs.returncode == 0, theirs.stderr
     line, ours = json.loads(theirs.stdout.splitlines()[-1]), read_result(out).figures[MODEL]
     assert {name: line[name] for name in HEADLINE} == {name: round(ours[name].value, 4) for name in HEADLINE}
-    assert read_result(tmp_path / "out").weights == ""
+    result = read_result(tmp_path / "out")
+    assert result.weights == ""
+    assert (result.settings["images"], result.settings["controls"]) == (tmp_path.name, False)
 
 
 MISTAKES = [
@@ -104,6 +111,11 @@ MISTAKES = [
     (("--benchmark=coco_complex_pose", "--data=small"), "person_keypoints_val2017.json is not there"),
     (("--keypoints=small",), "small has no model.safetensors"),
     (("--ablation=small",), "small has 0 config files"),
+    (("--ablation=small", "--track=rag"), "--track says nothing with --ablation: leave it out"),
+    (("--ablation=small", "--cfg_scale=2"), "--cfg_scale says nothing with --ablation"),
+    (("--ablation=small", "--nocontrols"), "--controls says nothing with --ablation"),
+    (("--num_images=2",), "--num_images says nothing with --benchmark puppets"),
+    (("--partial",), "--partial says nothing without --images"),
 ]
 # evaluate.py's flags cannot be defined beside sample.py's, and a process for each mistake would start jax each time.
 ONE_AFTER_ANOTHER = """

@@ -8,6 +8,7 @@ d305981) gives to what it draws from a list.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +26,16 @@ from astra_jax.evaluation.similarity import several_subjects_similarity, text_si
 from astra_jax.inputs.photos import load_photo
 from astra_jax.inputs.requests import Request, SubjectRequest
 
-SINGLE_IMAGES, MULTI_IMAGES = 4, 6  # a prompt, as DreamBooth and UNO draw
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How many subjects a prompt has, and how many pictures are drawn of it."""
+
+    subjects: int
+    images: int
+
+
+PROTOCOLS = {"dreambench_single": Protocol(1, 4), "dreambench_multi": Protocol(2, 6)}  # DreamBooth's and UNO's
 
 
 class DreamBench:
@@ -45,26 +55,26 @@ class DreamBench:
         entries: Sequence[Entry],
         networks: Sequence[ImageFeatures],
         clip: tuple[ImageFeatures, TextFeatures] | None = None,
-        images: int = SINGLE_IMAGES,
+        images: int | None = None,
         canvas: tuple[int, int] | None = None,
         seed: int = 0,
     ):
         """Puts the protocol together.
 
         Args:
-          name: "dreambench_single" or "dreambench_multi".
+          name: one of `PROTOCOLS`.
           subjects: from `dreambench_data.read_subjects`.
           entries: from `dreambooth_entries` or `uno_entries`.
           networks: that compare pictures, without CLIP.
           clip: compares pictures, and pictures with their prompts.
-          images: pictures a prompt.
+          images: pictures a prompt; None: as the protocol says.
           canvas: (height, width) in pixels; None: as the run says.
           seed: of all pictures.
         """
         self.name, self._subjects, self._entries = name, subjects, {str(i): entry for i, entry in enumerate(entries)}
         self._networks = {figure_name(network): network for network in [*networks, *(clip[:1] if clip else ())]}
         self._texts = clip[1] if clip else None
-        self._images, self._canvas, self._seed = images, canvas, seed
+        self._images, self._canvas, self._seed = images or PROTOCOLS[name].images, canvas, seed
         self._real, self._beside = functools.cache(self._read_real), functools.cache(references)
         self.headline = (*self._networks, *(("clip_t",) if clip else ()))
 
@@ -128,9 +138,12 @@ class DreamBench:
         return {}
 
     def notes(self) -> list[str]:
-        """Which networks compare, and what the controls are."""
+        """Which networks compare, what the controls are, and where this is not the protocol."""
+        protocol = PROTOCOLS[self.name]
         stand_ins = [network.name for name, network in self._networks.items() if name not in PUBLISHED.values()]
-        notes = [f"{len(self._entries)} prompts, {self._images} pictures each; no skeleton is given"]
+        notes = ["no skeleton is given"]
+        if self._images != protocol.images:
+            notes.append(f"pictures of a prompt: {self._images}; published figures are of {protocol.images}")
         if stand_ins:
             others = ", ".join(PUBLISHED)
             notes.append(f"figures by {', '.join(stand_ins)} cannot be compared with published ones, by {others}")
@@ -138,8 +151,7 @@ class DreamBench:
             notes.append("there is no CLIP: how well pictures follow their prompts is not measured")
         else:
             notes.append("clip_t of ceiling and floor means nothing: photos follow no prompt")
-        several = any(len(entry.subjects) > 1 for entry in self._entries.values())
-        shown = "two photos side by side" if several else "a photo"
+        shown = "a photo" if protocol.subjects == 1 else "two photos side by side"
         notes.append(f"the ceiling shows {shown}, not those given, of the same subjects, the floor of others")
         return notes
 

@@ -24,7 +24,7 @@ TABLE = "prompts_and_classes.txt"
 LIVE = frozenset({"cat", "dog"})  # classes with the prompts for live subjects
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_TABLE, MAX_LIST = 1 << 20, 1 << 24  # bytes
-MOST_PHOTOS, MOST_SUBJECTS, MOST_ENTRIES, MOST_REFERENCES = 100, 1000, 100_000, 4
+MOST_PHOTOS, MOST_SUBJECTS, MOST_ENTRIES = 100, 1000, 100_000
 
 _ROW = re.compile(r"([\w-]+),([\w][\w -]*)")
 _PROMPT = re.compile(r"\s*'([^'\\]*)'\.format\(")
@@ -85,17 +85,18 @@ def dreambooth_entries(folder: Path, subjects: Mapping[str, Subject]) -> list[En
     return entries
 
 
-def uno_entries(listed: Path, subjects: Mapping[str, Subject]) -> list[Entry]:
+def uno_entries(listed: Path, subjects: Mapping[str, Subject], references: int) -> list[Entry]:
     """The entries of one of UNO's lists; of its paths the last two parts count, a subject and a photo of it.
 
-    Raises `UserError` for a list that is missing or damaged, and for photos that are not there.
+    Raises `UserError` for a list that is missing or damaged, for photos that are not there and for an entry with
+    another number of subjects than `references`.
     """
     if not listed.is_file():
         raise UserError(f"{listed} is not there: {LISTS}")
     items = read_json(listed, MAX_LIST)
     if not isinstance(items, list) or not 1 <= len(items) <= MOST_ENTRIES:
         raise UserError(f"{listed} must be a list of 1 to {MOST_ENTRIES} entries: {LISTS}")
-    return [_item(item, subjects, f"{listed.name} entry {number}") for number, item in enumerate(items)]
+    return [_item(item, subjects, references, f"{listed.name} entry {number}") for number, item in enumerate(items)]
 
 
 def _table(folder: Path) -> str:
@@ -110,14 +111,16 @@ def _table(folder: Path) -> str:
         raise UserError(f"{path} is no text: get {PHOTOS}") from error
 
 
-def _item(item: Any, subjects: Mapping[str, Subject], name: str) -> Entry:
+def _item(item: Any, subjects: Mapping[str, Subject], references: int, name: str) -> Entry:
     if not isinstance(item, dict):
         raise UserError(f"{name}: must be an object with 'prompt' and 'image_paths'")
     prompt, paths = item.get("prompt"), item.get("image_paths")
     if not isinstance(prompt, str) or not 0 < len(prompt.strip()) <= MAX_PROMPT:
         raise UserError(f"{name}: 'prompt' must be a text of 1 to {MAX_PROMPT} characters")
-    if not isinstance(paths, list) or not 1 <= len(paths) <= MOST_REFERENCES:
-        raise UserError(f"{name}: 'image_paths' must be a list of 1 to {MOST_REFERENCES} file names")
+    if not isinstance(paths, list):
+        raise UserError(f"{name}: 'image_paths' must be a list of file names")
+    if len(paths) != references:
+        raise UserError(f"{name} has {len(paths)} photos in 'image_paths', not {references}, one a subject: {LISTS}")
     chosen, photos = [], []
     for path in paths:
         file = PurePosixPath(path if isinstance(path, str) else "")

@@ -172,8 +172,8 @@ class PuppetsBenchmark:
     def notes(self) -> list[str]:
         """What the figures are of."""
         notes = [
-            f"{self._scenes} scenes of one, two and three drawn people in turn; identities, poses and combinations of "
-            "actions are of the split that nothing is trained on",
+            "scenes of one, two and three drawn people in turn; identities, poses and combinations of actions are of "
+            "the split that nothing is trained on",
             f"people are found by {self._estimator.name}; its own errors are in the ceiling",
             f"chance: identity 1 in {DISTRACTORS} and the people of the scene, background 1 in 16, action 1 in 10; "
             "swap_rate and fusion_rate are of the people who were found, in scenes of two and three: lower is better",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astra_jax.evaluation.dreambench import DreamBench
+from astra_jax.evaluation.dreambench import PROTOCOLS, DreamBench
 from astra_jax.evaluation.dreambench_data import dreambooth_entries, read_subjects, uno_entries
 from astra_jax.evaluation.samples import Benchmark, Case, Sample
 from astra_jax.evaluation.scoring import figures_of, score_samples
@@ -40,7 +40,7 @@ def multi(folder):
         {"prompt": "a boot and a boot", "image_paths": ["boot/00.png", "boot/00.png"]},
     ]
     clip = Colours("CLIP"), Words()
-    return DreamBench("dreambench_multi", subjects, uno_entries(write(folder, items), subjects), [], clip, images=6)
+    return DreamBench("dreambench_multi", subjects, uno_entries(write(folder, items), subjects, 2), [], clip)
 
 
 def score(benchmark, number, picture):
@@ -138,6 +138,13 @@ def test_notes_name_stand_ins_and_what_is_missing(single, multi):
     assert single.calibration() == {}
 
 
+def test_another_number_of_pictures_than_the_protocols_is_told(folder, single):
+    subjects = read_subjects(folder)
+    one = DreamBench("dreambench_single", subjects, dreambooth_entries(folder, subjects), [Colours()], images=1)
+    assert "pictures of a prompt: 1; published figures are of 4" in one.notes()
+    assert not any("published figures are of" in note for note in single.notes())
+
+
 def test_a_case_of_another_benchmark_is_a_bug(single):
     with pytest.raises(KeyError):
         single.score([Sample(Case("99", Request("a dog")), 0, plain(RED))])
@@ -152,11 +159,13 @@ def test_real_photos_scored_as_if_they_were_drawn():
     subjects = read_subjects(root / "dreambench_512" / "dataset")
     network = MobileNetFeatures(root / "weights" / "coral" / "mobilenet_v2_1.0_224_quant.tflite")
     for name, pictures in (("single", 128), ("multi", 119)):
-        entries = uno_entries(root / "uno_dreambench" / "datasets" / f"dreambench_{name}ip.json", subjects)
+        listed = root / "uno_dreambench" / "datasets" / f"dreambench_{name}ip.json"
+        entries = uno_entries(listed, subjects, PROTOCOLS[f"dreambench_{name}"].subjects)
         benchmark = DreamBench(f"dreambench_{name}", subjects, entries, [network])
         controls = benchmark.controls(benchmark.cases())
         ceiling, floor = (
             figures_of(list(score_samples(benchmark, controls[c])))[benchmark.headline[0]] for c in ("ceiling", "floor")
         )
+        print(f"{name}: ceiling {ceiling}, floor {floor}")
         assert ceiling.count == pictures
         assert floor.high < ceiling.low

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -79,7 +79,7 @@ def test_unos_entries_find_their_photos_and_their_words(folder):
         {"prompt": "a cat wearing a red hat, next to it is a boot", "image_paths": paths},
         {"prompt": "a cube shaped cat and a cat", "image_paths": paths[:1] * 2},
     ]
-    first, second = uno_entries(write(folder, items), read_subjects(folder))
+    first, second = uno_entries(write(folder, items), read_subjects(folder), 2)
     assert first.subjects == ("cat2", "boot")
     assert first.phrases == ("a cat", "a boot")
     assert [photo.relative_to(folder).as_posix() for photo in first.photos] == ["cat2/01.png", "boot/00.png"]
@@ -98,7 +98,8 @@ GOOD = {"prompt": "a cat", "image_paths": ["cat2/00.png"]}
         ([GOOD | {"prompt": " "}], "'prompt' must be a text"),
         ([GOOD | {"prompt": "a" * 10_001}], "'prompt' must be a text of 1 to 10000"),
         ([GOOD | {"image_paths": "cat2/00.png"}], "'image_paths' must be a list"),
-        ([GOOD | {"image_paths": ["cat2/00.png"] * 5}], "'image_paths' must be a list of 1 to 4"),
+        ([GOOD | {"image_paths": []}], "entry 0 has 0 photos in 'image_paths', not 1"),
+        ([GOOD, GOOD | {"image_paths": ["cat2/00.png"] * 2}], "entry 1 has 2 photos in 'image_paths', not 1"),
         ([GOOD | {"image_paths": [7]}], "there is no photo '7': get .*google/dreambooth"),
         ([GOOD | {"image_paths": ["cat2/07.png"]}], "there is no photo"),
         ([GOOD | {"image_paths": ["cat2/../../secret.png"]}], "there is no photo"),
@@ -108,7 +109,7 @@ GOOD = {"prompt": "a cat", "image_paths": ["cat2/00.png"]}
 )
 def test_bad_entries_are_named(folder, items, message):
     with pytest.raises(UserError, match=message):
-        uno_entries(write(folder, items), read_subjects(folder))
+        uno_entries(write(folder, items), read_subjects(folder), 1)
 
 
 json_values = st.recursive(
@@ -116,19 +117,25 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)  # an example writes a file, and how long that takes is not ours
 @given(st.lists(st.dictionaries(st.sampled_from(["prompt", "image_paths"]), json_values, max_size=2), max_size=3))
 def test_any_list_is_read_or_refused(tmp_path_factory, items):
     path = write(tmp_path_factory.getbasetemp(), items)
     subjects = {"cat2": Subject("cat2", "cat", (Path("cat2/00.png"),))}
     with pytest.raises(UserError):
-        uno_entries(path, subjects)  # no text of these names a photo
+        uno_entries(path, subjects, 1)  # no text of these names a photo
+
+
+def test_a_list_of_single_subjects_is_none_of_pairs(folder):
+    with pytest.raises(UserError, match=r"entry 0 has 1 photos in 'image_paths', not 2.*: .*multiip\.json"):
+        uno_entries(write(folder, [GOOD]), read_subjects(folder), 2)
 
 
 def test_missing_data_name_their_source(folder, monkeypatch):
     with pytest.raises(UserError, match=r"cannot be read .*github\.com/google/dreambooth, with prompts_and_classes"):
         read_subjects(folder / "cat2")
     with pytest.raises(UserError, match=r"is not there: .*github\.com/bytedance/UNO has dreambench_singleip\.json"):
-        uno_entries(folder / "none.json", read_subjects(folder))
+        uno_entries(folder / "none.json", read_subjects(folder), 1)
     (folder / "boot" / "00.png").unlink()
     (folder / "boot" / "01.png").unlink()
     with pytest.raises(UserError, match="boot has 0 photos"):
@@ -158,11 +165,11 @@ def test_the_real_data_set_and_unos_lists_agree():
     subjects = read_subjects(root / "dreambench_512" / "dataset")
     assert (len(subjects), sum(len(one.photos) for one in subjects.values())) == (30, 158)
     lists = root / "uno_dreambench" / "datasets"
-    single = uno_entries(lists / "dreambench_singleip.json", subjects)
+    single = uno_entries(lists / "dreambench_singleip.json", subjects, 1)
     ours = dreambooth_entries(root / "dreambench_512" / "dataset", subjects)
     assert [(entry.prompt, entry.subjects) for entry in ours] == [(entry.prompt, entry.subjects) for entry in single]
     assert len(single) == 750
-    multi = uno_entries(lists / "dreambench_multiip.json", subjects)
+    multi = uno_entries(lists / "dreambench_multiip.json", subjects, 2)
     assert len(multi) == 750
     assert len({entry.photos for entry in multi}) == 30
     assert {len(entry.subjects) for entry in multi} == {2}
