@@ -31,6 +31,7 @@ from astra_jax.inputs.requests import Request, SubjectRequest
 from astra_jax.pose.average_precision import FoundPeople, TruePeople
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.drawing import draw, fit
+from astra_jax.pose.oks import assign, oks_matrix
 from astra_jax.pose.skeleton import visible
 
 
@@ -42,8 +43,8 @@ class CocoComplexPose:
     somebody who was not found counts 0. With `_of_two` they are of the pictures with exactly two people.
     people_found, person_count_error: among those who were asked for.
     Average precision is against the skeleton that was given, against the photo's people where none was.
-    X_people, X_image: for each network X, likeness to the portraits (`portraits.likeness`). clip_t: the cosine of the
-    whole picture and its prompt.
+    X_people, X_image: for each network X, likeness to the portraits (`portraits.likeness`) of the people who were found
+    for those asked for, and of the whole picture. clip_t: the cosine of the whole picture and its prompt.
     """
 
     def __init__(
@@ -119,12 +120,14 @@ class CocoComplexPose:
         given = [self._given(sample) for sample in samples]
         asked = [people.boxes for people in given if people is not None]
         found = self._estimator(pictures, asked or None)
-        similar = self._similarities(samples, asked or [around(people.people) for people in found])
+        truths = [self._skeletons.true(sample.case.id, sample.picture.shape[:2]) for sample in samples]
+        wanted = [truth if skeleton is None else skeleton for truth, skeleton in zip(truths, given, strict=True)]
+        similar = self._similarities(samples, list(map(_boxes_found, wanted, found)))
         scores = []
-        for sample, skeleton, people, more in zip(samples, given, found, similar, strict=True):
-            truth = self._skeletons.true(sample.case.id, sample.picture.shape[:2])
-            pair = truth if skeleton is None else skeleton, people
-            values = _pose_figures(truth, skeleton, people) | more
+        for sample, truth, skeleton, pair, more in zip(
+            samples, truths, given, zip(wanted, found, strict=True), similar, strict=True
+        ):
+            values = _pose_figures(truth, skeleton, pair[1]) | more
             scores.append(Scores(values, pair, self._beside(sample, pair, skeleton is not None)))
         return scores
 
@@ -208,6 +211,12 @@ class CocoComplexPose:
         if not self._real:
             notes.append("the estimator is not calibrated: no real photos with annotated people were given")
         return notes
+
+
+def _boxes_found(wanted: TruePeople, found: FoundPeople) -> Float[np.ndarray, "_ 4"]:
+    """Boxes of whole people, of those found for somebody who was asked for: by the largest summed OKS."""
+    who = assign(oks_matrix(wanted.people, wanted.areas, found.people))
+    return around(visible(found.people[who[who >= 0]]))
 
 
 def _pose_figures(truth: TruePeople, given: TruePeople | None, found: FoundPeople) -> dict[str, list[float]]:

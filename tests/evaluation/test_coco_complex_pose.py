@@ -145,18 +145,52 @@ def test_portraits_are_drawn_by_seed_and_bound_to_words(scenes, portraits):
     assert len({subject.image for subject in first[0]}) == 3
 
 
-def test_people_are_compared_with_the_portraits_they_look_most_like(scenes, portraits):
-    benchmark = CocoComplexPose(scenes[1:2], Dots(), canvas=CANVAS, portraits=portraits, networks=[Colours()])
-    (case,) = benchmark.cases()
+def coloured(benchmark, case):
+    """A picture with the portraits' colours, in another order, where people ought to be: nobody is there."""
     colours = [np.asarray(Image.open(subject.image))[0, 0] for subject in case.request.subjects]
     picture = np.zeros((*CANVAS, 3), np.uint8)
     for box, colour in zip(benchmark.given(case).boxes, colours[::-1], strict=True):
         x, y, width, height = np.round(box).astype(int)
-        picture[max(y - 20, 0) : y + height + 20, max(x - 15, 0) : x + width + 15] = colour
+        picture[max(y - 20, 0) : y + height + 20, max(x - 15, 0) : x + width + 15] = colour // 2  # blue is no dot
+    return picture
+
+
+def peopled(picture, people):
+    dots = paint(people, CANVAS)
+    return np.where(dots.any(axis=-1, keepdims=True), dots, picture)
+
+
+def test_people_are_compared_with_the_portraits_they_look_most_like(scenes, portraits):
+    benchmark = CocoComplexPose(scenes[1:2], Dots(), canvas=CANVAS, portraits=portraits, networks=[Colours()])
+    (case,) = benchmark.cases()
+    picture = peopled(coloured(benchmark, case), people_of(12))
     (scores,) = benchmark.score([Sample(case, 0, picture)])
     assert scores.values["colours_people"] == pytest.approx([1.0, 1.0], abs=1e-3)
     assert scores.values["colours_image"] == pytest.approx([0.5**0.5] * 2, abs=0.05)
     assert set(scores.pictures) == {"given", "found", "1: a woman", "2: a man"}
+
+
+@pytest.mark.parametrize("track", ["oracle", "none"])
+def test_nobody_found_looks_like_nobody_whatever_the_picture_shows(scenes, portraits, track):
+    oracle = CocoComplexPose(scenes[1:2], Dots(), canvas=CANVAS)
+    benchmark = CocoComplexPose(scenes[1:2], Dots(), track, canvas=CANVAS, portraits=portraits, networks=[Colours()])
+    (case,) = benchmark.cases()
+    empty = coloured(oracle, case)
+    first = peopled(empty, people_of(12)[:1])
+    nobody, one = benchmark.score([Sample(case, 0, empty), Sample(case, 1, first)])
+    assert nobody.values["colours_people"] == [0.0, 0.0]
+    assert sorted(one.values["colours_people"]) == pytest.approx([0.0, 1.0], abs=1e-3)
+
+
+def test_people_whom_nobody_asked_for_are_nobodys_likeness(scenes, portraits):
+    """Somebody else, off the place, has the portrait's colour; the person who was asked for is black."""
+    benchmark = CocoComplexPose(scenes[2:], Dots(), "none", canvas=CANVAS, portraits=portraits, networks=[Colours()])
+    (case,) = benchmark.cases()
+    picture = np.zeros((*CANVAS, 3), np.uint8)
+    picture[:, 150:] = np.asarray(Image.open(case.request.subjects[0].image))[0, 0] // 2
+    (scores,) = benchmark.score([Sample(case, 0, peopled(picture, [*people_of(11), joints(180)]))])
+    (alike,) = scores.values["colours_people"]
+    assert alike < 0.9
 
 
 def test_clip_compares_with_the_prompt(scenes):
