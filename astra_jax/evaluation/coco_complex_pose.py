@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from astra_jax.errors import UserError
 from astra_jax.evaluation.coco_scenes import Scene
 from astra_jax.evaluation.coco_tracks import Skeletons, around, skeleton_people
 from astra_jax.evaluation.estimators import Estimator
@@ -41,7 +42,8 @@ class CocoComplexPose:
     oks_abs: against the people of the photo, in their places; oks_cond: against the skeleton that was given; oks_box:
     against the people of the photo, by the shapes of the poses alone (`pose_scores`). They are means over people, and
     somebody who was not found counts 0. With `_of_two` they are of the pictures with exactly two people.
-    people_found, person_count_error: among those who were asked for.
+    people_found: of those who were asked for. person_count_error: by how many more or fewer are in the picture; only
+    where the estimator finds people by itself, for in boxes of those who were asked for nobody is found beyond them.
     Average precision is against the skeleton that was given, against the photo's people where none was.
     X_people, X_image: for each network X, likeness to the portraits (`portraits.likeness`) of the people who were found
     for those asked for, and of the whole picture. clip_t: the cosine of the whole picture and its prompt.
@@ -66,7 +68,8 @@ class CocoComplexPose:
 
         Args:
           scenes: from `coco_scenes.read_scenes`.
-          estimator: finds the people of a picture, in the boxes where they ought to be.
+          estimator: finds the people of a picture, in the boxes where they ought to be; in the track "none" by itself,
+            and scenes of more people than it finds so are left out.
           bank: what the rag track retrieves from.
           canvas: (height, width) in pixels; photos and people are letterboxed onto it.
           images: pictures a case.
@@ -77,13 +80,24 @@ class CocoComplexPose:
           clip: compares people with their portraits, and pictures with their prompts.
           real: photos to calibrate the estimator on.
 
-        Raises `UserError` for a bank that holds pictures of the benchmark, and `ValueError` for the rag track without a
-        bank.
+        Raises `UserError` for a bank that holds pictures of the benchmark and for the track "none" with an estimator
+        that needs boxes; and `ValueError` for the rag track without a bank.
         """
         self.name = f"coco_complex_pose_{track}"
-        cond = () if track == "none" else ("oks_cond_of_two", "oks_cond")
-        self.headline = ("oks_abs_of_two", "oks_abs", *cond, "oks_box", "person_count_error")
-        self._skeletons = Skeletons(scenes, canvas, track, bank)
+        seen = [scene for scene in scenes if track != "none" or len(scene.people) <= estimator.most_people]
+        if scenes and not seen:
+            raise UserError(
+                f"--track none: {estimator.name} finds nobody without boxes: give --movenet in its place, or another"
+                " track"
+            )
+        self._left_out = len(scenes) - len(seen)
+        # In boxes of those who were asked for nobody is found beyond them: who counts must find everybody by itself.
+        self._counts = all(len(scene.people) < estimator.most_people for scene in seen)
+        oks = [name for name in ("oks_abs", "oks_cond") if (name, track) != ("oks_cond", "none")]
+        if any(len(scene.people) == 2 for scene in seen):
+            oks = [name for figure in oks for name in (f"{figure}_of_two", figure)]
+        self.headline = (*oks, "oks_box", *(("person_count_error",) if self._counts else ()))
+        self._skeletons = Skeletons(seen, canvas, track, bank)
         self._estimator, self._images, self._seed = estimator, images, seed
         self._portraits, self._photos, self._real = portraits, photos, real
         self._networks, self._clip = [*networks, *(clip[:1] if clip else ())], clip
@@ -120,14 +134,17 @@ class CocoComplexPose:
         given = [self._given(sample) for sample in samples]
         asked = [people.boxes for people in given if people is not None]
         found = self._estimator(pictures, asked or None)
+        everybody = self._estimator(pictures) if asked and self._counts else found
         truths = [self._skeletons.true(sample.case.id, sample.picture.shape[:2]) for sample in samples]
         wanted = [truth if skeleton is None else skeleton for truth, skeleton in zip(truths, given, strict=True)]
         similar = self._similarities(samples, list(map(_boxes_found, wanted, found)))
         scores = []
-        for sample, truth, skeleton, pair, more in zip(
-            samples, truths, given, zip(wanted, found, strict=True), similar, strict=True
+        for sample, truth, skeleton, pair, there, more in zip(
+            samples, truths, given, zip(wanted, found, strict=True), everybody, similar, strict=True
         ):
             values = _pose_figures(truth, skeleton, pair[1]) | more
+            if self._counts:
+                values["person_count_error"] = pose_values(truth, there)["person_count_error"]
             scores.append(Scores(values, pair, self._beside(sample, pair, skeleton is not None)))
         return scores
 
@@ -195,12 +212,18 @@ class CocoComplexPose:
             f"{len(scenes)} scenes of COCO val2017, {of_two} of them with exactly two people; OKS is a similarity:"
             " higher is better"
         ]
-        if track == "none":
-            notes.append(f"people are found by {self._estimator.name} on its own")
-        else:
+        estimator = self._estimator
+        where = "by itself" if track == "none" else "in the boxes of those who were asked for"
+        notes.append(f"people are found by {estimator.name} {where}")
+        if not self._counts:
             notes.append(
-                f"people are found by {self._estimator.name} in the boxes of those who were asked for: others in the"
-                " picture are not counted"
+                "there is no person_count_error: people beyond those who were asked for are seen by an estimator that"
+                f" finds everybody by itself, and {estimator.name} does not"
+            )
+        if self._left_out:
+            notes.append(
+                f"{self._left_out} scenes of more people are left out: by itself {estimator.name} finds at most"
+                f" {estimator.most_people}"
             )
         if track == "rag":
             notes.append("a perfect generator reaches retrieved_oks_abs and retrieved_oks_box, not 1")
@@ -228,5 +251,5 @@ def _pose_figures(truth: TruePeople, given: TruePeople | None, found: FoundPeopl
     return {
         **oks,
         **{f"{name}_of_two": row if two else [] for name, row in oks.items()},
-        **{name: values[name] for name in ("people_found", "person_count_error")},
+        "people_found": values["people_found"],
     }

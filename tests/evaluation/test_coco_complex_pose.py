@@ -121,8 +121,34 @@ def test_without_a_skeleton_the_estimator_looks_by_itself(scenes):
     assert estimator.boxes == [None]
     assert found["person_count_error"] == 1
     assert "oks_cond" not in found
-    assert "oks_cond" not in benchmark.headline
+    assert benchmark.headline == ("oks_abs_of_two", "oks_abs", "oks_box", "person_count_error")
     assert found["oks_abs"] > 0.8
+
+
+@pytest.mark.parametrize("most", [20, 3])
+def test_people_beyond_those_asked_for_are_counted_by_whom_finds_everybody(scenes, most):
+    benchmark = CocoComplexPose(scenes, Dots(most), canvas=CANVAS)
+    found = figures(benchmark, drawn(benchmark, lambda people: [*people, joints(120), joints(190)]))
+    assert found["people_found"] == 1
+    assert found.get("person_count_error") == (2 if most == 20 else None)
+    assert ("person_count_error" in benchmark.headline) == (most == 20)
+    assert ("there is no person_count_error" in " ".join(benchmark.notes())) == (most == 3)
+
+
+def test_an_estimator_of_one_person_is_for_scenes_of_one(scenes):
+    benchmark = CocoComplexPose(scenes, Dots(1), "none", canvas=CANVAS)
+    assert [case.id for case in benchmark.cases()] == ["11"]
+    assert benchmark.headline == ("oks_abs", "oks_box")
+    found = figures(benchmark, drawn(benchmark))
+    assert found["oks_abs"] == pytest.approx(1.0)
+    assert "2 scenes of more people are left out: by itself Dots finds at most 1" in benchmark.notes()
+    assert len(CocoComplexPose(scenes, Dots(1), canvas=CANVAS).cases()) == 3
+
+
+def test_an_estimator_that_needs_boxes_is_refused_where_there_are_none(scenes):
+    CocoComplexPose(scenes, Dots(0), canvas=CANVAS)
+    with pytest.raises(UserError, match="Dots finds nobody without boxes: give --movenet in its place, or another"):
+        CocoComplexPose(scenes, Dots(0), "none", canvas=CANVAS)
 
 
 @pytest.fixture
