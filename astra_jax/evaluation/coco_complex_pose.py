@@ -7,6 +7,7 @@ three tracks, by what is given: "oracle", the annotated skeleton (adherence); "r
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,7 +76,7 @@ class CocoComplexPose:
           images: pictures a case.
           seed: of the pictures, and of which portraits a case has.
           portraits: a pool of faces; without it there are no references and no figures of identity.
-          photos: the folder of val2017's photos, which are the ceiling, as far as they are there.
+          photos: the folder of val2017's photos, which are the ceiling and the floor, as far as they are there.
           networks: that compare people with their portraits, without CLIP.
           clip: compares people with their portraits, and pictures with their prompts.
           real: photos to calibrate the estimator on.
@@ -90,7 +91,7 @@ class CocoComplexPose:
                 f"--track none: {estimator.name} finds nobody without boxes: give --movenet in its place, or another"
                 " track"
             )
-        self._left_out = len(scenes) - len(seen)
+        self._fewer = len(seen) < len(scenes)
         # In boxes of those who were asked for nobody is found beyond them: who counts must find everybody by itself.
         self._counts = all(len(scene.people) < estimator.most_people for scene in seen)
         oks = [name for name in ("oks_abs", "oks_cond") if (name, track) != ("oks_cond", "none")]
@@ -181,16 +182,24 @@ class CocoComplexPose:
         return shown | references(sample.case.request.subjects)
 
     def controls(self, cases: Sequence[Case]) -> Mapping[str, Sequence[Sample]]:
-        """The photos themselves, and as the floor that of the next case; none where the photos show other poses than
-        were asked for (rag) and where no photo is there."""
-        if self._photos is None or self._skeletons.track == "rag":
+        """The photos themselves, and as the floor that of the next case, of those cases whose photo is there.
+
+        There is no ceiling in the track "rag", where the photos show other poses than were asked for, nor one of
+        likeness, since they do not show the people of the portraits.
+        """
+        if self._photos is None:
             return {}
         paths = [photo_path(self._photos, case.id) for case in cases]
         there = [(case, path) for case, path in zip(cases, paths, strict=True) if path.is_file()]
-        rows = [(case, 0, functools.partial(self._photo, path)) for case, path in there]
-        shifted = [(case, 0, others[2]) for (case, _), others in zip(there, [*rows[1:], *rows[:1]], strict=True)]
-        controls = {"ceiling": rows, "floor": shifted if len(rows) > 1 else []}
-        return {name: LazySamples(some) for name, some in controls.items() if some}
+        photos = [functools.partial(self._photo, path) for _, path in there]
+        ceiling = [(_without_portraits(case), 0, photo) for (case, _), photo in zip(there, photos, strict=True)]
+        shifted = [*photos[1:], *photos[:1]]
+        floor = [(case, 0, photo) for (case, _), photo in zip(there, shifted, strict=True)]
+        controls = {
+            "ceiling": ceiling if self._skeletons.track != "rag" else [],
+            "floor": floor if len(floor) > 1 else [],
+        }
+        return {name: LazySamples(rows) for name, rows in controls.items() if rows}
 
     def _photo(self, path: Path) -> UInt8[np.ndarray, "H W 3"]:
         return letterbox(load_photo(path), self._skeletons.canvas)
@@ -205,35 +214,43 @@ class CocoComplexPose:
 
     def notes(self) -> list[str]:
         """What the figures are of, and what was missing."""
-        scenes, track = list(self._skeletons.scenes.values()), self._skeletons.track
-        of_two = sum(len(scene.people) == 2 for scene in scenes)
-        people, named = (sum(map(len, lists)) for lists in zip(*((s.people, s.phrases) for s in scenes), strict=True))
-        notes = [
-            f"{len(scenes)} scenes of COCO val2017, {of_two} of them with exactly two people; OKS is a similarity:"
-            " higher is better"
-        ]
-        estimator = self._estimator
+        track, estimator = self._skeletons.track, self._estimator
         where = "by itself" if track == "none" else "in the boxes of those who were asked for"
-        notes.append(f"people are found by {estimator.name} {where}")
+        notes = [
+            "scenes of COCO val2017, _of_two: those with exactly two people; OKS is a similarity: higher is better",
+            f"people are found by {estimator.name} {where}",
+            "blind_* and retrieved_* are what skeletons score without any picture, in all scenes, whatever was scored",
+        ]
         if not self._counts:
             notes.append(
                 "there is no person_count_error: people beyond those who were asked for are seen by an estimator that"
                 f" finds everybody by itself, and {estimator.name} does not"
             )
-        if self._left_out:
-            notes.append(
-                f"{self._left_out} scenes of more people are left out: by itself {estimator.name} finds at most"
-                f" {estimator.most_people}"
-            )
+        if self._fewer:
+            notes.append(f"scenes of more people than {estimator.name} finds by itself are left out")
+        if self._photos is None:
+            notes.append("no photos were given (--photos): there is no ceiling and no floor")
+        else:
+            notes.append("ceiling and floor are of the scenes whose photo is there; their n tells how many")
         if track == "rag":
-            notes.append("a perfect generator reaches retrieved_oks_abs and retrieved_oks_box, not 1")
+            notes.append(
+                "no photo shows a retrieved skeleton: there is no ceiling; a perfect generator reaches"
+                " retrieved_oks_abs and retrieved_oks_box, not 1"
+            )
         if self._portraits is None:
             notes.append("no portraits were given: there are no references and no figures of identity")
         else:
-            notes.append(f"{named} of {people} people have words of their own in the prompt, and a portrait")
+            notes.append(
+                "people with words of their own in the prompt have a portrait, and likeness is theirs alone; it has no"
+                " ceiling: no photo shows the people of the portraits"
+            )
         if not self._real:
             notes.append("the estimator is not calibrated: no real photos with annotated people were given")
         return notes
+
+
+def _without_portraits(case: Case) -> Case:
+    return dataclasses.replace(case, request=dataclasses.replace(case.request, subjects=()))
 
 
 def _boxes_found(wanted: TruePeople, found: FoundPeople) -> Float[np.ndarray, "_ 4"]:
