@@ -34,7 +34,9 @@ from astra_jax.pose.average_precision import FoundPeople, TruePeople
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.drawing import draw, fit
 from astra_jax.pose.oks import assign, oks_matrix
-from astra_jax.pose.skeleton import visible
+from astra_jax.pose.skeleton import MAX_SIDE, visible
+
+FINGERPRINT = 12  # digits of a bank's in a note
 
 
 class CocoComplexPose:
@@ -72,7 +74,8 @@ class CocoComplexPose:
           estimator: finds the people of a picture, in the boxes where they ought to be; in the track "none" by itself,
             and scenes of more people than it finds so are left out.
           bank: what the rag track retrieves from.
-          canvas: (height, width) in pixels; photos and people are letterboxed onto it.
+          canvas: (height, width) in pixels; photos and people are letterboxed onto it, and it onto pictures of another
+            size.
           images: pictures a case.
           seed: of the pictures, and of which portraits a case has.
           portraits: a pool of faces; without it there are no references and no figures of identity.
@@ -81,9 +84,11 @@ class CocoComplexPose:
           clip: compares people with their portraits, and pictures with their prompts.
           real: photos to calibrate the estimator on.
 
-        Raises `UserError` for a bank that holds pictures of the benchmark and for the track "none" with an estimator
-        that needs boxes; and `ValueError` for the rag track without a bank.
+        Raises `UserError` for a canvas without or of too many pixels, for a bank that holds pictures of the benchmark
+        and for the track "none" with an estimator that needs boxes; and `ValueError` for the rag track without a bank.
         """
+        if not all(0 < side <= MAX_SIDE for side in canvas):
+            raise UserError(f"--height and --width must be 1 to {MAX_SIDE}, not {canvas[0]} and {canvas[1]}")
         self.name = f"coco_complex_pose_{track}"
         seen = [scene for scene in scenes if track != "none" or len(scene.people) <= estimator.most_people]
         if scenes and not seen:
@@ -99,6 +104,7 @@ class CocoComplexPose:
             oks = [name for figure in oks for name in (f"{figure}_of_two", figure)]
         self.headline = (*oks, "oks_box", *(("person_count_error",) if self._counts else ()))
         self._skeletons = Skeletons(seen, canvas, track, bank)
+        self._bank = bank if track == "rag" else None
         self._estimator, self._images, self._seed = estimator, images, seed
         self._portraits, self._photos, self._real = portraits, photos, real
         self._networks, self._clip = [*networks, *(clip[:1] if clip else ())], clip
@@ -215,10 +221,11 @@ class CocoComplexPose:
     def notes(self) -> list[str]:
         """What the figures are of, and what was missing."""
         track, estimator = self._skeletons.track, self._estimator
+        height, width = self._skeletons.canvas
         where = "by itself" if track == "none" else "in the boxes of those who were asked for"
         notes = [
             "scenes of COCO val2017, _of_two: those with exactly two people; OKS is a similarity: higher is better",
-            f"people are found by {estimator.name} {where}",
+            f"people stand on a canvas of {width} x {height} pixels and are found by {estimator.name} {where}",
             "blind_* and retrieved_* are what skeletons score without any picture, in all scenes, whatever was scored",
         ]
         if not self._counts:
@@ -232,7 +239,11 @@ class CocoComplexPose:
             notes.append("no photos were given (--photos): there is no ceiling and no floor")
         else:
             notes.append("ceiling and floor are of the scenes whose photo is there; their n tells how many")
-        if track == "rag":
+        if self._bank is not None:
+            notes.append(
+                "pictures that do not tell their skeleton are held to the one that the bank"
+                f" {self._bank.fingerprint()[:FINGERPRINT]} holds for the prompt"
+            )
             notes.append(
                 "no photo shows a retrieved skeleton: there is no ceiling; a perfect generator reaches"
                 " retrieved_oks_abs and retrieved_oks_box, not 1"

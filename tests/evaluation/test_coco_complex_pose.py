@@ -153,6 +153,12 @@ def test_an_estimator_that_needs_boxes_is_refused_where_there_are_none(scenes):
         CocoComplexPose(scenes, Dots(0), "none", canvas=CANVAS)
 
 
+@pytest.mark.parametrize("canvas", [(0, 100), (100, -1), (100, 70_000)])
+def test_a_canvas_of_no_size_is_refused(scenes, canvas):
+    with pytest.raises(UserError, match=f"--height and --width must be 1 to 65536, not {canvas[0]} and {canvas[1]}"):
+        CocoComplexPose(scenes, Dots(), canvas=canvas)
+
+
 @pytest.fixture
 def portraits(tmp_path):
     folder = tmp_path / "portraits"
@@ -267,6 +273,7 @@ def test_no_photo_shows_a_retrieved_skeleton(scenes, bank, photos):
     assert set(controls) == {"floor"}
     assert figures(benchmark, controls["floor"])["oks_cond"] < 0.9
     assert any("there is no ceiling; a perfect generator" in note for note in benchmark.notes())
+    assert any(f"the bank {bank.fingerprint()[:12]} holds" in note for note in benchmark.notes())
 
 
 def test_photos_show_nobody_of_the_portraits(scenes, portraits, photos):
@@ -295,10 +302,10 @@ def test_calibration_and_notes(scenes, files):
     real = RealPhoto("11", path, CANVAS, truth)
     calibrated = CocoComplexPose(scenes, Dots(), canvas=CANVAS, real=[real])
     assert calibrated.calibration()["real_photos_oks"].value == pytest.approx(1.0)
-    plain_notes = " ".join(CocoComplexPose(scenes, Dots()).notes())
-    assert not any(
-        letter.isdigit() for letter in plain_notes.replace("val2017", "")
-    )  # how many were scored is the run's to tell
+    plain_notes = " ".join(CocoComplexPose(scenes, Dots(), canvas=CANVAS).notes())
+    assert "on a canvas of 300 x 200 pixels" in plain_notes
+    counts = plain_notes.replace("val2017", "").replace("300 x 200", "")
+    assert not any(letter.isdigit() for letter in counts)  # how many were scored is the run's to tell
     assert "no portraits" in plain_notes
     assert "not calibrated" in plain_notes
     assert "not calibrated" not in " ".join(calibrated.notes())
