@@ -225,6 +225,7 @@ class CocoComplexPose:
         where = "by itself" if track == "none" else "in the boxes of those who were asked for"
         notes = [
             "scenes of COCO val2017, _of_two: those with exactly two people; OKS is a similarity: higher is better",
+            "areas in OKS are those of the segments where the annotations tell them, else estimated by the boxes",
             f"people stand on a canvas of {width} x {height} pixels and are found by {estimator.name} {where}",
             "blind_* and retrieved_* are what skeletons score without any picture, in all scenes, whatever was scored",
         ]
