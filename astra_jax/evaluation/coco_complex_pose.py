@@ -23,7 +23,7 @@ from astra_jax.evaluation.features import ImageFeatures, TextFeatures
 from astra_jax.evaluation.figure_names import figure_name
 from astra_jax.evaluation.figures import Figure
 from astra_jax.evaluation.picture_files import SMALL, LazySamples, references
-from astra_jax.evaluation.portraits import Portraits, likeness
+from astra_jax.evaluation.portraits import POOL, Portraits, likeness
 from astra_jax.evaluation.pose_scores import pose_values
 from astra_jax.evaluation.real_people import RealPhoto, calibrate, photo_path
 from astra_jax.evaluation.samples import Case, Sample, Scores, Track
@@ -256,6 +256,8 @@ class CocoComplexPose:
                 "people with words of their own in the prompt have a portrait, and likeness is theirs alone; it has no"
                 " ceiling: no photo shows the people of the portraits"
             )
+            if (pool := len(self._portraits.paths)) != POOL:
+                notes.append(f"the pool has {pool} portraits, the protocol's {POOL}")
         if not self._real:
             notes.append("the estimator is not calibrated: no real photos with annotated people were given")
         return notes

@@ -311,8 +311,22 @@ def test_calibration_and_notes(scenes, files):
     assert "not calibrated" not in " ".join(calibrated.notes())
 
 
-def test_folders_without_portraits(tmp_path):
-    with pytest.raises(UserError, match="is no folder: give one with portraits"):
+def test_folders_without_portraits_are_told_where_the_protocols_are(tmp_path):
+    source = (
+        r"; the protocol's are the 20 people of XVerseBench \(see the folder assets of github.com/bytedance/XVerse\)"
+    )
+    with pytest.raises(UserError, match=rf"is no folder: give one with portraits \(.*\){source}"):
         Portraits(tmp_path / "none")
-    with pytest.raises(UserError, match="has 0 pictures"):
+    with pytest.raises(UserError, match=f"has 0 pictures .*{source}"):
         Portraits(tmp_path)
+
+
+def test_another_pool_than_the_protocols_is_noted(scenes, portraits):
+    another = "the pool has 3 portraits, the protocol's 20"
+    assert another in CocoComplexPose(scenes, Dots(), portraits=portraits).notes()
+    folder = portraits.paths[0].parent
+    for number in range(17):
+        Image.fromarray(plain(RED)).save(folder / f"more{number}.png")
+    assert not any(
+        "portraits, the" in note for note in CocoComplexPose(scenes, Dots(), portraits=Portraits(folder)).notes()
+    )
