@@ -239,7 +239,7 @@ class CocoComplexPose:
         if self._photos is None:
             notes.append("no photos were given (--photos): there is no ceiling and no floor")
         else:
-            notes.append("ceiling and floor are of the scenes whose photo is there; their n tells how many")
+            notes.append("ceiling and floor are of the scenes whose photo is there, a floor of two at least")
         if self._bank is not None:
             notes.append(
                 "pictures that do not tell their skeleton are held to the one that the bank"
