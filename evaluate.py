@@ -85,7 +85,7 @@ _LIST = flags.DEFINE_string("list", None, "One of UNO's lists of prompts (JSON) 
 _PORTRAITS = flags.DEFINE_string(
     "portraits", None, "For coco_complex_pose: a folder of portraits that lend identities."
 )
-_PHOTOS = flags.DEFINE_string("photos", None, "For coco_complex_pose: a folder of COCO's photos; tells the ceiling.")
+_PHOTOS = flags.DEFINE_string("photos", None, "For coco_complex_pose: a folder of COCO's photos: ceiling and floor.")
 _NETWORKS = {
     name: flags.DEFINE_string(name, None, f"The folder of {published}, or of another network of its kind.")
     for name, published in (

@@ -97,7 +97,7 @@ class ModelFlags:
     def size(self, default: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the pictures in pixels, as far as the flags say it."""
         height, width = (self._settings[name].value for name in ("height", "width"))
-        return default[0] if height is None else height, default[1] if width is None else width
+        return int(default[0] if height is None else height), int(default[1] if width is None else width)
 
     def bank(self) -> PoseBank:
         """The pose bank, for a program that needs it before `pipeline`. Raises `UserError` if it cannot be opened."""
