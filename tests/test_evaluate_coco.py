@@ -94,7 +94,7 @@ def test_retrieved_skeletons_are_those_of_the_bank_and_canvas_named(evaluate, pi
     assert "there is no ceiling and no floor" in notes
     oracle = evaluate(*flags, f"--out={tmp_path / 'other'}")
     assert oracle.returncode == 2
-    assert oracle.stderr.splitlines()[-1].startswith("error: --pose_bank is for drawing")
+    assert oracle.stderr.splitlines()[-1].startswith("error: --pose_bank ")
 
 
 def test_an_estimator_of_one_person_is_for_cases_of_one_where_no_skeleton_is_given(evaluate, pictures, tmp_path):
