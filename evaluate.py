@@ -87,7 +87,7 @@ _LIST = flags.DEFINE_string("list", None, "One of UNO's lists of prompts (JSON) 
 _PORTRAITS = flags.DEFINE_string(
     "portraits", None, "For coco_complex_pose: a folder of portraits that lend identities."
 )
-_PHOTOS = flags.DEFINE_string("photos", None, "For coco_complex_pose: a folder of COCO's photos; tells the ceiling.")
+_PHOTOS = flags.DEFINE_string("photos", None, "For coco_complex_pose: a folder of COCO's photos: ceiling and floor.")
 _NETWORKS = {
     name: flags.DEFINE_string(name, None, f"The folder of {published}, or of another network of its kind.")
     for name, published in (
@@ -133,7 +133,7 @@ def measure() -> None:
 
     # 2. The pictures.
     if _IMAGES.value:
-        if drawing := _MODEL.given:
+        if drawing := [flag for flag in _MODEL.given if flag not in _scored_by()]:
             raise UserError(f"{drawing[0]} is for drawing, and with --images nothing is drawn: leave one out")
         names, source = find_pictures(pathlib.Path(_IMAGES.value), cases, _PARTIAL.value), {}
     else:
@@ -234,6 +234,14 @@ def _coco(data: pathlib.Path, track: str, seed: int) -> Benchmark:
         clip,
         read_real_photos(photos, [keypoints]) if photos else (),
     )
+
+
+def _scored_by() -> tuple[str, ...]:
+    """The model's flags that scores of pictures depend on, too, whoever drew them: the canvas that COCO's people stand
+    on, and what their skeletons were retrieved from."""
+    if _BENCHMARK.value != "coco_complex_pose":
+        return ()
+    return ("--height", "--width", *(("--pose_bank", "--pose_embedder") if _TRACK.value == "rag" else ()))
 
 
 def _networks() -> tuple[list[ImageFeatures], tuple[ImageFeatures, TextFeatures] | None]:

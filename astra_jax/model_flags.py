@@ -102,7 +102,7 @@ class ModelFlags:
     def size(self, default: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the pictures in pixels, as far as the flags say it."""
         height, width = (self._settings[name].value for name in ("height", "width"))
-        return int(height or default[0]), int(width or default[1])
+        return int(default[0] if height is None else height), int(default[1] if width is None else width)
 
     def bank(self) -> PoseBank:
         """The pose bank, for a program that needs it before `pipeline`. Raises `UserError` if it cannot be opened."""

@@ -7,6 +7,7 @@ three tracks, by what is given: "oracle", the annotated skeleton (adherence); "r
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from astra_jax.errors import UserError
 from astra_jax.evaluation.coco_scenes import Scene
 from astra_jax.evaluation.coco_tracks import Skeletons, around, skeleton_people
 from astra_jax.evaluation.estimators import Estimator
@@ -21,7 +23,7 @@ from astra_jax.evaluation.features import ImageFeatures, TextFeatures
 from astra_jax.evaluation.figure_names import figure_name
 from astra_jax.evaluation.figures import Figure
 from astra_jax.evaluation.picture_files import SMALL, LazySamples, references
-from astra_jax.evaluation.portraits import Portraits, likeness
+from astra_jax.evaluation.portraits import POOL, Portraits, likeness
 from astra_jax.evaluation.pose_scores import pose_values
 from astra_jax.evaluation.real_people import RealPhoto, calibrate, photo_path
 from astra_jax.evaluation.samples import Case, Sample, Scores, Track
@@ -31,7 +33,10 @@ from astra_jax.inputs.requests import Request, SubjectRequest
 from astra_jax.pose.average_precision import FoundPeople, TruePeople
 from astra_jax.pose.database import PoseBank
 from astra_jax.pose.drawing import draw, fit
-from astra_jax.pose.skeleton import visible
+from astra_jax.pose.oks import assign, oks_matrix
+from astra_jax.pose.skeleton import MAX_SIDE, visible
+
+FINGERPRINT = 12  # digits of a bank's in a note
 
 
 class CocoComplexPose:
@@ -40,10 +45,11 @@ class CocoComplexPose:
     oks_abs: against the people of the photo, in their places; oks_cond: against the skeleton that was given; oks_box:
     against the people of the photo, by the shapes of the poses alone (`pose_scores`). They are means over people, and
     somebody who was not found counts 0. With `_of_two` they are of the pictures with exactly two people.
-    people_found, person_count_error: among those who were asked for.
+    people_found: of those who were asked for. person_count_error: by how many more or fewer are in the picture; only
+    where the estimator finds people by itself, for in boxes of those who were asked for nobody is found beyond them.
     Average precision is against the skeleton that was given, against the photo's people where none was.
-    X_people, X_image: for each network X, likeness to the portraits (`portraits.likeness`). clip_t: the cosine of the
-    whole picture and its prompt.
+    X_people, X_image: for each network X, likeness to the portraits (`portraits.likeness`) of the people who were found
+    for those asked for, and of the whole picture. clip_t: the cosine of the whole picture and its prompt.
     """
 
     def __init__(
@@ -65,24 +71,40 @@ class CocoComplexPose:
 
         Args:
           scenes: from `coco_scenes.read_scenes`.
-          estimator: finds the people of a picture, in the boxes where they ought to be.
+          estimator: finds the people of a picture, in the boxes where they ought to be; in the track "none" by itself,
+            and scenes of more people than it finds so are left out.
           bank: what the rag track retrieves from.
-          canvas: (height, width) in pixels; photos and people are letterboxed onto it.
+          canvas: (height, width) in pixels; photos and people are letterboxed onto it, and it onto pictures of another
+            size.
           images: pictures a case.
           seed: of the pictures, and of which portraits a case has.
           portraits: a pool of faces; without it there are no references and no figures of identity.
-          photos: the folder of val2017's photos, which are the ceiling, as far as they are there.
+          photos: the folder of val2017's photos, which are the ceiling and the floor, as far as they are there.
           networks: that compare people with their portraits, without CLIP.
           clip: compares people with their portraits, and pictures with their prompts.
           real: photos to calibrate the estimator on.
 
-        Raises `UserError` for a bank that holds pictures of the benchmark, and `ValueError` for the rag track without a
-        bank.
+        Raises `UserError` for a canvas without or of too many pixels, for a bank that holds pictures of the benchmark
+        and for the track "none" with an estimator that needs boxes; and `ValueError` for the rag track without a bank.
         """
+        if not all(0 < side <= MAX_SIDE for side in canvas):
+            raise UserError(f"--height and --width must be 1 to {MAX_SIDE}, not {canvas[0]} and {canvas[1]}")
         self.name = f"coco_complex_pose_{track}"
-        cond = () if track == "none" else ("oks_cond_of_two", "oks_cond")
-        self.headline = ("oks_abs_of_two", "oks_abs", *cond, "oks_box", "person_count_error")
-        self._skeletons = Skeletons(scenes, canvas, track, bank)
+        seen = [scene for scene in scenes if track != "none" or len(scene.people) <= estimator.most_people]
+        if scenes and not seen:
+            raise UserError(
+                f"--track none: {estimator.name} finds nobody without boxes: give --movenet in its place, or another"
+                " track"
+            )
+        self._fewer = len(seen) < len(scenes)
+        # In boxes of those who were asked for nobody is found beyond them: who counts must find everybody by itself.
+        self._counts = all(len(scene.people) < estimator.most_people for scene in seen)
+        oks = [name for name in ("oks_abs", "oks_cond") if (name, track) != ("oks_cond", "none")]
+        if any(len(scene.people) == 2 for scene in seen):
+            oks = [name for figure in oks for name in (f"{figure}_of_two", figure)]
+        self.headline = (*oks, "oks_box", *(("person_count_error",) if self._counts else ()))
+        self._skeletons = Skeletons(seen, canvas, track, bank)
+        self._bank = bank if track == "rag" else None
         self._estimator, self._images, self._seed = estimator, images, seed
         self._portraits, self._photos, self._real = portraits, photos, real
         self._networks, self._clip = [*networks, *(clip[:1] if clip else ())], clip
@@ -119,12 +141,17 @@ class CocoComplexPose:
         given = [self._given(sample) for sample in samples]
         asked = [people.boxes for people in given if people is not None]
         found = self._estimator(pictures, asked or None)
-        similar = self._similarities(samples, asked or [around(people.people) for people in found])
+        everybody = self._estimator(pictures) if asked and self._counts else found
+        truths = [self._skeletons.true(sample.case.id, sample.picture.shape[:2]) for sample in samples]
+        wanted = [truth if skeleton is None else skeleton for truth, skeleton in zip(truths, given, strict=True)]
+        similar = self._similarities(samples, list(map(_boxes_found, wanted, found)))
         scores = []
-        for sample, skeleton, people, more in zip(samples, given, found, similar, strict=True):
-            truth = self._skeletons.true(sample.case.id, sample.picture.shape[:2])
-            pair = truth if skeleton is None else skeleton, people
-            values = _pose_figures(truth, skeleton, people) | more
+        for sample, truth, skeleton, pair, there, more in zip(
+            samples, truths, given, zip(wanted, found, strict=True), everybody, similar, strict=True
+        ):
+            values = _pose_figures(truth, skeleton, pair[1]) | more
+            if self._counts:
+                values["person_count_error"] = pose_values(truth, there)["person_count_error"]
             scores.append(Scores(values, pair, self._beside(sample, pair, skeleton is not None)))
         return scores
 
@@ -161,16 +188,24 @@ class CocoComplexPose:
         return shown | references(sample.case.request.subjects)
 
     def controls(self, cases: Sequence[Case]) -> Mapping[str, Sequence[Sample]]:
-        """The photos themselves, and as the floor that of the next case; none where the photos show other poses than
-        were asked for (rag) and where no photo is there."""
-        if self._photos is None or self._skeletons.track == "rag":
+        """The photos themselves, and as the floor that of the next case, of those cases whose photo is there.
+
+        There is no ceiling in the track "rag", where the photos show other poses than were asked for, nor one of
+        likeness, since they do not show the people of the portraits.
+        """
+        if self._photos is None:
             return {}
         paths = [photo_path(self._photos, case.id) for case in cases]
         there = [(case, path) for case, path in zip(cases, paths, strict=True) if path.is_file()]
-        rows = [(case, 0, functools.partial(self._photo, path)) for case, path in there]
-        shifted = [(case, 0, others[2]) for (case, _), others in zip(there, [*rows[1:], *rows[:1]], strict=True)]
-        controls = {"ceiling": rows, "floor": shifted if len(rows) > 1 else []}
-        return {name: LazySamples(some) for name, some in controls.items() if some}
+        photos = [functools.partial(self._photo, path) for _, path in there]
+        ceiling = [(_without_portraits(case), 0, photo) for (case, _), photo in zip(there, photos, strict=True)]
+        shifted = [*photos[1:], *photos[:1]]
+        floor = [(case, 0, photo) for (case, _), photo in zip(there, shifted, strict=True)]
+        controls = {
+            "ceiling": ceiling if self._skeletons.track != "rag" else [],
+            "floor": floor if len(floor) > 1 else [],
+        }
+        return {name: LazySamples(rows) for name, rows in controls.items() if rows}
 
     def _photo(self, path: Path) -> UInt8[np.ndarray, "H W 3"]:
         return letterbox(load_photo(path), self._skeletons.canvas)
@@ -185,29 +220,57 @@ class CocoComplexPose:
 
     def notes(self) -> list[str]:
         """What the figures are of, and what was missing."""
-        scenes, track = list(self._skeletons.scenes.values()), self._skeletons.track
-        of_two = sum(len(scene.people) == 2 for scene in scenes)
-        people, named = (sum(map(len, lists)) for lists in zip(*((s.people, s.phrases) for s in scenes), strict=True))
+        track, estimator = self._skeletons.track, self._estimator
+        height, width = self._skeletons.canvas
+        where = "by itself" if track == "none" else "in the boxes of those who were asked for"
         notes = [
-            f"{len(scenes)} scenes of COCO val2017, {of_two} of them with exactly two people; OKS is a similarity:"
-            " higher is better"
+            "scenes of COCO val2017, _of_two: those with exactly two people; OKS is a similarity: higher is better",
+            "areas in OKS are those of the segments where the annotations tell them, else estimated by the boxes",
+            f"people stand on a canvas of {width} x {height} pixels and are found by {estimator.name} {where}",
+            "blind_* and retrieved_* are what skeletons score without any picture, in all scenes, whatever was scored",
         ]
-        if track == "none":
-            notes.append(f"people are found by {self._estimator.name} on its own")
-        else:
+        if not self._counts:
             notes.append(
-                f"people are found by {self._estimator.name} in the boxes of those who were asked for: others in the"
-                " picture are not counted"
+                "there is no person_count_error: people beyond those who were asked for are seen by an estimator that"
+                f" finds everybody by itself, and {estimator.name} does not"
             )
-        if track == "rag":
-            notes.append("a perfect generator reaches retrieved_oks_abs and retrieved_oks_box, not 1")
+        if self._fewer:
+            notes.append(f"scenes of more people than {estimator.name} finds by itself are left out")
+        if self._photos is None:
+            notes.append("no photos were given (--photos): there is no ceiling and no floor")
+        else:
+            notes.append("ceiling and floor are of the scenes whose photo is there, a floor of two at least")
+        if self._bank is not None:
+            notes.append(
+                "pictures that do not tell their skeleton are held to the one that the bank"
+                f" {self._bank.fingerprint()[:FINGERPRINT]} holds for the prompt"
+            )
+            notes.append(
+                "no photo shows a retrieved skeleton: there is no ceiling; a perfect generator reaches"
+                " retrieved_oks_abs and retrieved_oks_box, not 1"
+            )
         if self._portraits is None:
             notes.append("no portraits were given: there are no references and no figures of identity")
         else:
-            notes.append(f"{named} of {people} people have words of their own in the prompt, and a portrait")
+            notes.append(
+                "people with words of their own in the prompt have a portrait, and likeness is theirs alone; it has no"
+                " ceiling: no photo shows the people of the portraits"
+            )
+            if (pool := len(self._portraits.paths)) != POOL:
+                notes.append(f"the pool has {pool} portraits, the protocol's {POOL}")
         if not self._real:
             notes.append("the estimator is not calibrated: no real photos with annotated people were given")
         return notes
+
+
+def _without_portraits(case: Case) -> Case:
+    return dataclasses.replace(case, request=dataclasses.replace(case.request, subjects=()))
+
+
+def _boxes_found(wanted: TruePeople, found: FoundPeople) -> Float[np.ndarray, "_ 4"]:
+    """Boxes of whole people, of those found for somebody who was asked for: by the largest summed OKS."""
+    who = assign(oks_matrix(wanted.people, wanted.areas, found.people))
+    return around(visible(found.people[who[who >= 0]]))
 
 
 def _pose_figures(truth: TruePeople, given: TruePeople | None, found: FoundPeople) -> dict[str, list[float]]:
@@ -219,5 +282,5 @@ def _pose_figures(truth: TruePeople, given: TruePeople | None, found: FoundPeopl
     return {
         **oks,
         **{f"{name}_of_two": row if two else [] for name, row in oks.items()},
-        **{name: values[name] for name in ("people_found", "person_count_error")},
+        "people_found": values["people_found"],
     }

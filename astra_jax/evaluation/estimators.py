@@ -19,6 +19,11 @@ class Estimator(Protocol):
         """What reports call it."""
         ...
 
+    @property
+    def most_people(self) -> int:
+        """How many people of a picture it finds at most without boxes; 0: it needs boxes."""
+        ...
+
     def __call__(
         self, pictures: list[UInt8[np.ndarray, "_ _ 3"]], boxes: list[Float[np.ndarray, "_ 4"]] | None = None
     ) -> list[FoundPeople]:

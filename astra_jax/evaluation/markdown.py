@@ -10,7 +10,7 @@ from astra_jax.evaluation.result import CEILING, FLOOR, MODEL, Result
 
 
 def markdown(result: Result) -> str:
-    """A table with a line a figure (model with its interval, ceiling, floor, n), then calibration and notes."""
+    """A table with a line a figure (model, ceiling and floor, each with interval and n), then calibration and notes."""
     lines = [f"# {text(result.benchmark)}", ""]
     lines += [f"Weights {text(result.weights)}. " if result.weights else ""]
     lines[-1] += f"{len(result.samples)} pictures; bootstrap intervals of {LEVEL:.0%} over cases."
@@ -18,13 +18,12 @@ def markdown(result: Result) -> str:
     for name in result.names():
         model, ceiling, floor = (result.figures.get(who, {}).get(name) for who in (MODEL, CEILING, FLOOR))
         title = f"**{text(name)}**" if name in result.headline else text(name)
-        n = str(model.count) if model else ""
-        rows.append([title, interval(model), number(ceiling), number(floor), n])
-    lines += ["", table(["figure", "model (interval)", "ceiling", "floor", "n"], rows)]
+        rows.append([title, *("" if figure is None else str(figure) for figure in (model, ceiling, floor))])
+    lines += ["", table(["figure", "model (interval, n)", "ceiling", "floor"], rows)]
     if result.calibration:
-        rows = [[text(name), interval(figure), str(figure.count)] for name, figure in result.calibration.items()]
+        rows = [[text(name), str(figure)] for name, figure in result.calibration.items()]
         lines += ["", "What the estimators reach where the truth is known:", ""]
-        lines += [table(["figure", "value (interval)", "n"], rows)]
+        lines += [table(["figure", "value (interval, n)"], rows)]
     if result.notes:
         lines += ["", *(f"* {text(note)}" for note in result.notes)]
     return "\n".join(lines) + "\n"

@@ -31,6 +31,7 @@ class MoveNet:
     """
 
     name = "MoveNet Lightning int8"
+    most_people = 1
 
     def __init__(self, path: str | os.PathLike[str], threshold: float = FOUND):
         """Reads movenet_single_pose_lightning_ptq.tflite; raises `UserError` as `LiteNetwork` does."""

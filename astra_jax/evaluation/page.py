@@ -16,7 +16,6 @@ from PIL import Image
 
 from astra_jax.errors import UserError
 from astra_jax.evaluation.figures import LEVEL, Figure
-from astra_jax.evaluation.markdown import number
 from astra_jax.evaluation.page_assets import SCRIPT, STYLE
 from astra_jax.evaluation.result import CEILING, FLOOR, MODEL, Result, SampleRecord, file_in, lower_is_better
 from astra_jax.inputs.photos import load_photo
@@ -96,11 +95,10 @@ def _figures(result: Result) -> str:
     rows = []
     for name in names:
         model, ceiling, floor = (result.figures.get(who, {}).get(name) for who in (MODEL, CEILING, FLOOR))
-        count = "" if model is None else str(model.count)
-        cells = [_text(name), _interval(model), number(ceiling), number(floor), count, _bar(model, ceiling, floor)]
+        cells = [_text(name), *map(_measured, (model, ceiling, floor)), _bar(model, ceiling, floor)]
         head = ' class="head"' if name in result.headline else ""
         rows.append(f"<tr{head}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    head = "".join(f"<th>{cell}</th>" for cell in ("figure", "model (interval)", "ceiling", "floor", "n", ""))
+    head = "".join(f"<th>{cell}</th>" for cell in ("figure", "model (interval, n)", "ceiling", "floor", ""))
     key = "".join(
         f'<i style="background:var(--{colour})"></i>{label}'
         for colour, label in (
@@ -116,10 +114,11 @@ def _figures(result: Result) -> str:
     )
 
 
-def _interval(figure: Figure | None) -> str:
+def _measured(figure: Figure | None) -> str:
     if figure is None:
         return ""
-    return f"{figure.value:.3f} <small>({figure.low:.3f} to {figure.high:.3f})</small>"
+    value, rest = str(figure).split(" ", 1)
+    return f"{value} <small>{rest}</small>"
 
 
 def _bar(model: Figure | None, ceiling: Figure | None, floor: Figure | None) -> str:
@@ -142,13 +141,10 @@ def _bar(model: Figure | None, ceiling: Figure | None, floor: Figure | None) -> 
 def _calibration(figures: Mapping[str, Figure]) -> str:
     if not figures:
         return ""
-    rows = "".join(
-        f"<tr><td>{_text(name)}</td><td>{_interval(figure)}</td><td>{figure.count}</td></tr>"
-        for name, figure in figures.items()
-    )
+    rows = "".join(f"<tr><td>{_text(name)}</td><td>{_measured(figure)}</td></tr>" for name, figure in figures.items())
     return (
         "<h2>What the estimators reach where the truth is known</h2>"
-        f'<div class="scroll"><table><tr><th>figure</th><th>value (interval)</th><th>n</th></tr>{rows}</table></div>'
+        f'<div class="scroll"><table><tr><th>figure</th><th>value (interval, n)</th></tr>{rows}</table></div>'
     )
 
 

@@ -16,7 +16,12 @@ from astra_jax.inputs.photos import load_photo
 from astra_jax.inputs.requests import Photo
 from astra_jax.pose.oks import assigned
 
-MOST = 1000  # portraits of a pool
+POOL = 20  # portraits of the protocol's pool
+MOST = 1000  # of any
+SOURCE = (
+    f"the protocol's are the {POOL} people of XVerseBench (see the folder assets of github.com/bytedance/XVerse), one"
+    " picture a person"
+)
 
 
 class Portraits:
@@ -25,11 +30,11 @@ class Portraits:
     def __init__(self, folder: Path):
         """Raises `UserError` for a folder that is missing, without pictures or with more than `MOST`."""
         if not folder.is_dir():
-            raise UserError(f"{folder} is no folder: give one with portraits ({', '.join(SUFFIXES)})")
+            raise UserError(f"{folder} is no folder: give one with portraits ({', '.join(SUFFIXES)}); {SOURCE}")
         self.paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
         if not 1 <= len(self.paths) <= MOST:
             raise UserError(
-                f"{folder} has {len(self.paths)} pictures ({', '.join(SUFFIXES)}): give 1 to {MOST} portraits"
+                f"{folder} has {len(self.paths)} pictures ({', '.join(SUFFIXES)}): give 1 to {MOST} portraits; {SOURCE}"
             )
 
     def draw(self, count: int, seed: Sequence[int]) -> list[Path]:

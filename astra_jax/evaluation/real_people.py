@@ -47,11 +47,11 @@ class RealPhoto:
 def true_people(picture: Picture) -> TruePeople:
     """The annotated people of a COCO picture.
 
-    Areas are `BOX_FILL` of the annotated boxes, for everybody: boxes are the same in every copy of the annotations,
-    segments are not in all of them, and figures must not depend on the copy.
+    Areas are those of the segments, where the annotations tell them; else they are estimated: `BOX_FILL` of the box.
     """
     boxes = picture.boxes.astype(np.float64)
-    areas = np.maximum(BOX_FILL * boxes[:, 2:].prod(axis=1), 1.0)
+    estimated = np.maximum(BOX_FILL * boxes[:, 2:].prod(axis=1), 1.0)
+    areas = np.where(picture.areas > 0, picture.areas, estimated)
     return TruePeople(picture.people, areas, boxes, picture.crowd)
 
 

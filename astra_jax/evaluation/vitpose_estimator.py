@@ -64,6 +64,11 @@ class VitPoseEstimator:
     pixel: float = 0.0
     people: tuple[VitPoseConfig, Params] | None = None
 
+    @property
+    def most_people(self) -> int:
+        """See `Estimator`."""
+        return 0 if self.people is None else MOST_PEOPLE
+
     def __call__(
         self, pictures: list[UInt8[np.ndarray, "_ _ 3"]], boxes: list[Float[np.ndarray, "_ 4"]] | None = None
     ) -> list[FoundPeople]:

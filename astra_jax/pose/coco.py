@@ -22,8 +22,8 @@ def read_keypoints(path: Path) -> list[Picture]:
     """Pictures by id from `person_keypoints_*.json` or an npz.
 
     The npz has `image_id [R]`, `image_wh [R 2]`, `bbox_xywh [R 4]` and `keypoints [R 17 3]`, one row a person; it knows
-    no crowds. The JSON tells address and licence of each photo. Raises `UserError`, naming the annotation, for anything
-    that is not so.
+    no crowds and no segments. The JSON tells segments' areas, and address and licence of each photo. Raises
+    `UserError`, naming the annotation, for anything that is not so.
     """
     if path.suffix == ".npz":
         return _pictures(path, _npz_rows(path), {})
@@ -87,6 +87,7 @@ class _Rows(NamedTuple):
     numbers: np.ndarray
     sizes: np.ndarray  # width, height
     boxes: np.ndarray
+    areas: np.ndarray
     joints: np.ndarray
     crowd: np.ndarray
 
@@ -98,7 +99,7 @@ def _npz_rows(path: Path) -> _Rows:
     for name, array, tail in (("image_wh", sizes, (2,)), ("bbox_xywh", boxes, (4,)), ("keypoints", joints, (17, 3))):
         if array.shape != (rows, *tail) or array.dtype.kind not in "iuf":
             raise UserError(f"{path}: its array {name} has shape {array.shape}, expected one row of {tail} a person")
-    return _Rows(ids, np.arange(rows), sizes.astype(np.int64), boxes, joints, np.zeros(rows, bool))
+    return _Rows(ids, np.arange(rows), sizes.astype(np.int64), boxes, np.zeros(rows), joints, np.zeros(rows, bool))
 
 
 def _json_rows(tree: Any, path: Path) -> _Rows:
@@ -112,7 +113,7 @@ def _json_rows(tree: Any, path: Path) -> _Rows:
             sizes[image["id"]] = (int(image["width"]), int(image["height"]))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(f"{path} has an image without id, width or height") from error
-    ids, numbers, wh, boxes, joints, crowd = [], [], [], [], [], []
+    ids, numbers, wh, boxes, areas, joints, crowd = [], [], [], [], [], [], []
     seen: set[int] = set()
     for annotation in _list(tree, "annotations", path):
         name = annotation.get("id") if isinstance(annotation, dict) else None
@@ -125,9 +126,10 @@ def _json_rows(tree: Any, path: Path) -> _Rows:
                 raise UserError(f"{path}: annotation {name} is of an image {image} that is not listed")
             joints.append(np.array(points, np.float64).reshape(17, 3))
             boxes.append(np.array(box, np.float64).reshape(4))
+            areas.append(float(annotation.get("area", 0)))
             crowd.append(bool(annotation.get("iscrowd", 0)))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise UserError(f"{path}: annotation {name} has no proper keypoints, bbox and image_id") from error
+            raise UserError(f"{path}: annotation {name} has no proper keypoints, bbox, area and image_id") from error
         if number >= 0 and number in seen:
             raise UserError(f"{path} has the annotation {number} twice: ids must be unique")
         seen.add(number)
@@ -138,13 +140,14 @@ def _json_rows(tree: Any, path: Path) -> _Rows:
         raise UserError(f"{path} has no annotations: give COCO's person_keypoints_*.json")
     try:
         named, sized = np.array(ids, np.int64), np.array(wh, np.int64)
-        return _Rows(named, np.array(numbers, np.int64), sized, np.stack(boxes), np.stack(joints), np.array(crowd))
+        told = np.array(numbers, np.int64), sized, np.stack(boxes), np.array(areas), np.stack(joints), np.array(crowd)
+        return _Rows(named, *told)
     except (ValueError, OverflowError) as error:
         raise UserError(f"{path}: an id or a size is no whole number ({error})") from error
 
 
 def _pictures(path: Path, people: _Rows, photos: dict[str, tuple[str, str]]) -> list[Picture]:
-    ids, numbers, sizes, boxes, joints, crowd = people
+    ids, numbers, sizes, boxes, areas, joints, crowd = people
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told below
         joints, boxes = joints.astype(np.float32), boxes.astype(np.float32)
     order = np.argsort(ids, kind="stable")
@@ -160,6 +163,8 @@ def _pictures(path: Path, people: _Rows, photos: dict[str, tuple[str, str]]) -> 
             raise UserError(f"{path}: image {name} has a box that lies outside of any picture")
         if (boxes[rows, 2:] < 0).any():
             raise UserError(f"{path}: image {name} has a box of negative width or height")
+        if not ((areas[rows] >= 0) & (areas[rows] <= MAX_COORDINATE**2)).all():
+            raise UserError(f"{path}: image {name} has a segment whose area is no number of pixels")
         if not np.isin(joints[rows][..., 2], (0, 1, 2)).all():
             raise UserError(f"{path}: image {name} has a joint whose visibility is none of 0, 1, 2")
         source, licence = photos.get(name, ("", ""))
@@ -170,6 +175,7 @@ def _pictures(path: Path, people: _Rows, photos: dict[str, tuple[str, str]]) -> 
                 width=width,
                 people=joints[rows],
                 boxes=boxes[rows],
+                areas=areas[rows],
                 crowd=crowd[rows],
                 numbers=numbers[rows],
                 source=source,

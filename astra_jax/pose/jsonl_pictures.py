@@ -79,6 +79,7 @@ def _picture(line: bytes, where: Path) -> Picture:
         width=size[1],
         people=people.astype(np.float32),
         boxes=_boxes(listed, people, where),
+        areas=np.zeros(len(people)),
         crowd=np.array([isinstance(person, dict) and bool(person.get("iscrowd")) for person in listed], bool),
         numbers=np.full(len(people), -1),
         captions=tuple(" ".join(text.split()) for text in captions if text.strip()),

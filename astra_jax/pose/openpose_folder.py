@@ -54,6 +54,7 @@ def read_openpose_folder(folder: Path) -> Iterator[Picture]:
             width=width,
             people=people.astype(np.float32),
             boxes=np.stack([x0, y0, x1 - x0, y1 - y0], axis=1).astype(np.float32),
+            areas=np.zeros(len(people)),
             crowd=np.zeros(len(people), bool),
             numbers=np.full(len(people), -1),
             captions=_captions(_beside(stem, ".txt")),

@@ -17,6 +17,7 @@ class Picture:
       height, width: of the picture.
       people: 17 joints of COCO, or 133 points of a whole body; somebody without a joint is there, too.
       boxes: (x, y, width, height) of everybody.
+      areas: of everybody's segment in square pixels; 0 where the file tells none.
       crowd: marks annotations of a crowd as a whole.
       numbers: of every person in the source (the annotation's id, or the row): `vcoco.join_actions` finds them by it.
       captions: as they were written; may be empty.
@@ -30,6 +31,7 @@ class Picture:
     width: int
     people: Float[np.ndarray, "P J 3"]
     boxes: Float[np.ndarray, "P 4"]
+    areas: Float[np.ndarray, "P"]
     crowd: Bool[np.ndarray, "P"]
     numbers: Int[np.ndarray, "P"]
     captions: tuple[str, ...] = ()
@@ -42,5 +44,5 @@ class Picture:
 def labelled(picture: Picture) -> Picture:
     """The picture with those people alone who have a labelled joint and are no crowd."""
     kept = (picture.people[..., 2] > 0).any(axis=1) & ~picture.crowd
-    names = ("people", "boxes", "crowd", "numbers")
+    names = ("people", "boxes", "areas", "crowd", "numbers")
     return dataclasses.replace(picture, **{name: getattr(picture, name)[kept] for name in names})

@@ -30,6 +30,7 @@ class Told:
     """Finds the people it was told of, by the picture."""
 
     name = "told"
+    most_people = 3
 
     def __init__(self):
         self.people = {}

@@ -29,7 +29,7 @@ def annotation(number, image, points, **changes):
     """One person."""
     left, top = points[:, :2].min(axis=0) - 4
     row = {"id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "num_keypoints": 17}
-    row |= {"bbox": [float(left), float(top), 108.0, 180.0], "area": 1.0, "keypoints": points.ravel().tolist()}
+    row |= {"bbox": [float(left), float(top), 108.0, 180.0], "area": 10000.0, "keypoints": points.ravel().tolist()}
     return row | changes
 
 

@@ -20,8 +20,9 @@ class Dots:
 
     name = "Dots"
 
-    def __init__(self):
+    def __init__(self, most_people=20):
         self.boxes = []  # of every call
+        self.most_people = most_people
 
     def __call__(self, pictures, boxes=None):
         self.boxes.append(boxes)
@@ -30,7 +31,7 @@ class Dots:
     def _people(self, picture, boxes):
         rows, columns = np.nonzero(picture[..., 2] == 255)
         joints, owners = (picture[rows, columns, channel].astype(int) - 1 for channel in (0, 1))
-        chosen = sorted(set(owners.tolist()))
+        chosen = sorted(set(owners.tolist()))[: self.most_people]
         if boxes is not None:
             chosen = []
             for x, y, width, height in boxes:

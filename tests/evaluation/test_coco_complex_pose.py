@@ -109,7 +109,6 @@ def test_in_the_rag_track_the_skeleton_given_and_the_photo_are_different_truths(
     other = [joints(60, 30), joints(140)]
     sample = Sample(benchmark.cases()[0], 0, paint(other, CANVAS), np.stack(other).astype(np.float32))
     assert benchmark.score([sample])[0].values["oks_cond"] == pytest.approx([1.0, 1.0])
-    assert benchmark.controls(benchmark.cases()) == {}
     assert any("not 1" in note for note in benchmark.notes())
 
 
@@ -121,8 +120,43 @@ def test_without_a_skeleton_the_estimator_looks_by_itself(scenes):
     assert estimator.boxes == [None]
     assert found["person_count_error"] == 1
     assert "oks_cond" not in found
-    assert "oks_cond" not in benchmark.headline
+    assert benchmark.headline == ("oks_abs_of_two", "oks_abs", "oks_box", "person_count_error")
     assert found["oks_abs"] > 0.8
+
+
+@pytest.mark.parametrize("most", [20, 3])
+def test_people_beyond_those_asked_for_are_counted_by_whom_finds_everybody(scenes, most):
+    benchmark = CocoComplexPose(scenes, Dots(most), canvas=CANVAS)
+    found = figures(benchmark, drawn(benchmark, lambda people: [*people, joints(120), joints(190)]))
+    assert found["people_found"] == 1
+    assert found.get("person_count_error") == (2 if most == 20 else None)
+    assert ("person_count_error" in benchmark.headline) == (most == 20)
+    assert ("there is no person_count_error" in " ".join(benchmark.notes())) == (most == 3)
+
+
+def test_an_estimator_of_one_person_is_for_scenes_of_one(scenes):
+    benchmark = CocoComplexPose(scenes, Dots(1), "none", canvas=CANVAS)
+    assert [case.id for case in benchmark.cases()] == ["11"]
+    assert benchmark.headline == ("oks_abs", "oks_box")
+    found = figures(benchmark, drawn(benchmark))
+    assert found["oks_abs"] == pytest.approx(1.0)
+    left_out = "scenes of more people than Dots finds by itself are left out"
+    assert left_out in benchmark.notes()
+    oracle = CocoComplexPose(scenes, Dots(1), canvas=CANVAS)
+    assert len(oracle.cases()) == 3
+    assert left_out not in oracle.notes()
+
+
+def test_an_estimator_that_needs_boxes_is_refused_where_there_are_none(scenes):
+    CocoComplexPose(scenes, Dots(0), canvas=CANVAS)
+    with pytest.raises(UserError, match="Dots finds nobody without boxes: give --movenet in its place, or another"):
+        CocoComplexPose(scenes, Dots(0), "none", canvas=CANVAS)
+
+
+@pytest.mark.parametrize("canvas", [(0, 100), (100, -1), (100, 70_000)])
+def test_a_canvas_of_no_size_is_refused(scenes, canvas):
+    with pytest.raises(UserError, match=f"--height and --width must be 1 to 65536, not {canvas[0]} and {canvas[1]}"):
+        CocoComplexPose(scenes, Dots(), canvas=canvas)
 
 
 @pytest.fixture
@@ -145,18 +179,52 @@ def test_portraits_are_drawn_by_seed_and_bound_to_words(scenes, portraits):
     assert len({subject.image for subject in first[0]}) == 3
 
 
-def test_people_are_compared_with_the_portraits_they_look_most_like(scenes, portraits):
-    benchmark = CocoComplexPose(scenes[1:2], Dots(), canvas=CANVAS, portraits=portraits, networks=[Colours()])
-    (case,) = benchmark.cases()
+def coloured(benchmark, case):
+    """A picture with the portraits' colours, in another order, where people ought to be: nobody is there."""
     colours = [np.asarray(Image.open(subject.image))[0, 0] for subject in case.request.subjects]
     picture = np.zeros((*CANVAS, 3), np.uint8)
     for box, colour in zip(benchmark.given(case).boxes, colours[::-1], strict=True):
         x, y, width, height = np.round(box).astype(int)
-        picture[max(y - 20, 0) : y + height + 20, max(x - 15, 0) : x + width + 15] = colour
+        picture[max(y - 20, 0) : y + height + 20, max(x - 15, 0) : x + width + 15] = colour // 2  # blue is no dot
+    return picture
+
+
+def peopled(picture, people):
+    dots = paint(people, CANVAS)
+    return np.where(dots.any(axis=-1, keepdims=True), dots, picture)
+
+
+def test_people_are_compared_with_the_portraits_they_look_most_like(scenes, portraits):
+    benchmark = CocoComplexPose(scenes[1:2], Dots(), canvas=CANVAS, portraits=portraits, networks=[Colours()])
+    (case,) = benchmark.cases()
+    picture = peopled(coloured(benchmark, case), people_of(12))
     (scores,) = benchmark.score([Sample(case, 0, picture)])
     assert scores.values["colours_people"] == pytest.approx([1.0, 1.0], abs=1e-3)
     assert scores.values["colours_image"] == pytest.approx([0.5**0.5] * 2, abs=0.05)
     assert set(scores.pictures) == {"given", "found", "1: a woman", "2: a man"}
+
+
+@pytest.mark.parametrize("track", ["oracle", "none"])
+def test_nobody_found_looks_like_nobody_whatever_the_picture_shows(scenes, portraits, track):
+    oracle = CocoComplexPose(scenes[1:2], Dots(), canvas=CANVAS)
+    benchmark = CocoComplexPose(scenes[1:2], Dots(), track, canvas=CANVAS, portraits=portraits, networks=[Colours()])
+    (case,) = benchmark.cases()
+    empty = coloured(oracle, case)
+    first = peopled(empty, people_of(12)[:1])
+    nobody, one = benchmark.score([Sample(case, 0, empty), Sample(case, 1, first)])
+    assert nobody.values["colours_people"] == [0.0, 0.0]
+    assert sorted(one.values["colours_people"]) == pytest.approx([0.0, 1.0], abs=1e-3)
+
+
+def test_people_whom_nobody_asked_for_are_nobodys_likeness(scenes, portraits):
+    """Somebody else, off the place, has the portrait's colour; the person who was asked for is black."""
+    benchmark = CocoComplexPose(scenes[2:], Dots(), "none", canvas=CANVAS, portraits=portraits, networks=[Colours()])
+    (case,) = benchmark.cases()
+    picture = np.zeros((*CANVAS, 3), np.uint8)
+    picture[:, 150:] = np.asarray(Image.open(case.request.subjects[0].image))[0, 0] // 2
+    (scores,) = benchmark.score([Sample(case, 0, peopled(picture, [*people_of(11), joints(180)]))])
+    (alike,) = scores.values["colours_people"]
+    assert alike < 0.9
 
 
 def test_clip_compares_with_the_prompt(scenes):
@@ -171,13 +239,19 @@ def test_clip_compares_with_the_prompt(scenes):
     assert "clip_i_people" not in scores.values  # no portraits
 
 
-def test_photos_are_the_ceiling_and_strangers_photos_the_floor(scenes, tmp_path):
-    photos = tmp_path / "photos"
-    photos.mkdir()
+@pytest.fixture
+def photos(tmp_path):
+    """The photos of two of the three scenes."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
     for image in (12, 11):
-        path = photos / f"{image:012d}.png"
+        path = folder / f"{image:012d}.png"
         Image.fromarray(paint(people_of(image), CANVAS)).save(path)
         path.rename(path.with_suffix(".jpg"))
+    return folder
+
+
+def test_photos_are_the_ceiling_and_strangers_photos_the_floor(scenes, photos, tmp_path):
     benchmark = CocoComplexPose(scenes, Dots(), canvas=CANVAS, photos=photos)
     controls = benchmark.controls(benchmark.cases())
     assert [[sample.case.id for sample in rows] for rows in controls.values()] == [["12", "11"], ["12", "11"]]
@@ -186,6 +260,39 @@ def test_photos_are_the_ceiling_and_strangers_photos_the_floor(scenes, tmp_path)
     assert floor["oks_abs"] < 0.7
     assert set(benchmark.controls(benchmark.cases()[2:])) == {"ceiling"}
     assert CocoComplexPose(scenes, Dots(), photos=tmp_path).controls(benchmark.cases()) == {}
+    without = CocoComplexPose(scenes, Dots())
+    assert without.controls(without.cases()) == {}
+    missing = "no photos were given (--photos): there is no ceiling and no floor"
+    assert missing in without.notes()
+    assert missing not in benchmark.notes()
+
+
+def test_no_photo_shows_a_retrieved_skeleton(scenes, bank, photos):
+    benchmark = CocoComplexPose(scenes, Dots(), "rag", bank, canvas=CANVAS, photos=photos)
+    controls = benchmark.controls(benchmark.cases())
+    assert set(controls) == {"floor"}
+    assert figures(benchmark, controls["floor"])["oks_cond"] < 0.9
+    assert any("there is no ceiling; a perfect generator" in note for note in benchmark.notes())
+    assert any(f"the bank {bank.fingerprint()[:12]} holds" in note for note in benchmark.notes())
+
+
+def test_photos_show_nobody_of_the_portraits(scenes, portraits, photos):
+    networks = [Colours()]
+    benchmark = CocoComplexPose(
+        scenes,
+        Dots(),
+        canvas=CANVAS,
+        portraits=portraits,
+        photos=photos,
+        networks=networks,
+        clip=(Colours("CLIP"), Words()),
+    )
+    controls = benchmark.controls(benchmark.cases())
+    ceiling, floor = (figures(benchmark, controls[name]) for name in ("ceiling", "floor"))
+    alike = {"colours_people", "colours_image", "clip_i_people", "clip_i_image"}
+    assert alike & set(ceiling) == set()
+    assert alike <= set(floor)
+    assert "clip_t" in ceiling
 
 
 def test_calibration_and_notes(scenes, files):
@@ -195,15 +302,31 @@ def test_calibration_and_notes(scenes, files):
     real = RealPhoto("11", path, CANVAS, truth)
     calibrated = CocoComplexPose(scenes, Dots(), canvas=CANVAS, real=[real])
     assert calibrated.calibration()["real_photos_oks"].value == pytest.approx(1.0)
-    plain_notes = " ".join(CocoComplexPose(scenes, Dots()).notes())
-    assert "3 scenes of COCO val2017, 1 of them with exactly two people" in plain_notes
+    plain_notes = " ".join(CocoComplexPose(scenes, Dots(), canvas=CANVAS).notes())
+    assert "on a canvas of 300 x 200 pixels" in plain_notes
+    counts = plain_notes.replace("val2017", "").replace("300 x 200", "")
+    assert not any(letter.isdigit() for letter in counts)  # how many were scored is the run's to tell
     assert "no portraits" in plain_notes
     assert "not calibrated" in plain_notes
     assert "not calibrated" not in " ".join(calibrated.notes())
 
 
-def test_folders_without_portraits(tmp_path):
-    with pytest.raises(UserError, match="is no folder: give one with portraits"):
+def test_folders_without_portraits_are_told_where_the_protocols_are(tmp_path):
+    source = (
+        r"; the protocol's are the 20 people of XVerseBench \(see the folder assets of github.com/bytedance/XVerse\)"
+    )
+    with pytest.raises(UserError, match=rf"is no folder: give one with portraits \(.*\){source}"):
         Portraits(tmp_path / "none")
-    with pytest.raises(UserError, match="has 0 pictures"):
+    with pytest.raises(UserError, match=f"has 0 pictures .*{source}"):
         Portraits(tmp_path)
+
+
+def test_another_pool_than_the_protocols_is_noted(scenes, portraits):
+    another = "the pool has 3 portraits, the protocol's 20"
+    assert another in CocoComplexPose(scenes, Dots(), portraits=portraits).notes()
+    folder = portraits.paths[0].parent
+    for number in range(17):
+        Image.fromarray(plain(RED)).save(folder / f"more{number}.png")
+    assert not any(
+        "portraits, the" in note for note in CocoComplexPose(scenes, Dots(), portraits=Portraits(folder)).notes()
+    )

@@ -61,6 +61,7 @@ def test_somebody_below_the_threshold_is_not_found_and_costs_no_other(striped):
 
 def test_it_is_an_estimator_and_refuses_another_network(striped, tmp_path):
     assert isinstance(MoveNet(striped), Estimator)
+    assert MoveNet(striped).most_people == 1
     network = Network()
     source, out = network.tensor("pixels", (1, 2, 2, 3)), network.tensor("out", (1, 1, 1, 3))
     network.pool(source, out, 2, 2)

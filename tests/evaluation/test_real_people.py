@@ -1,12 +1,15 @@
 """Annotated photos and what an estimator reaches on them."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from astra_jax.errors import UserError
+from astra_jax.evaluation.pose_scores import pose_values
 from astra_jax.evaluation.real_people import calibrate, moved, read_real_photos
-from astra_jax.pose.average_precision import TruePeople
+from astra_jax.pose.average_precision import FoundPeople, TruePeople
 from tests.evaluation.coco_files import HEIGHT, PICTURES, WIDTH, annotation, joints, write_coco
 from tests.evaluation.dots import Dots, paint
 
@@ -29,7 +32,7 @@ def test_photos_come_with_their_labelled_people(photos):
     read = read_real_photos(folder, [keypoints])
     assert [photo.id for photo in read] == ["11", "12"]
     assert [len(photo.truth.people) for photo in read] == [1, 2]
-    np.testing.assert_allclose(read[0].truth.areas, 0.53 * 108 * 180)
+    np.testing.assert_allclose(read[0].truth.areas, 10_000)
     assert [photo.id for photo in read_real_photos(folder, [keypoints], most=1)] == ["11"]
 
 
@@ -43,6 +46,22 @@ def test_a_perfect_estimator_reaches_one_and_a_person_not_found_counts_zero(phot
     Image.new("RGB", (WIDTH, HEIGHT)).save(read[0].path)
     figures = calibrate(Dots(), read)
     assert figures["oks"].value == figures["people_found"].value == pytest.approx(2 / 3)
+
+
+def test_areas_are_those_of_segments_else_estimated(photos):
+    folder, keypoints = photos
+    tree = json.loads(keypoints.read_text())
+    first, second = (row for row in tree["annotations"] if row["image_id"] == 12)
+    first["area"] = 4500.0
+    del second["area"]
+    keypoints.write_text(json.dumps(tree))
+    truth = read_real_photos(folder, [keypoints])[1].truth
+    np.testing.assert_allclose(truth.areas, [4500, 0.53 * 108 * 180])
+    # A nose that is 2 sigma sqrt(2 area) off counts exp(-1), the other 16 joints 1.
+    guess = truth.people.astype(np.float64)
+    guess[0, 0, 0] += 2 * 0.026 * np.sqrt(2 * 4500)
+    values = pose_values(truth, FoundPeople(guess, np.ones(2)))
+    assert values["oks"] == pytest.approx([(16 + np.exp(-1)) / 17, 1.0])
 
 
 def test_photos_that_are_missing_or_of_another_size(photos, tmp_path):

@@ -168,11 +168,25 @@ def test_the_worst_come_first_and_those_without_a_value_last():
 
 
 def test_the_table():
-    lines = markdown(result()).splitlines()
-    assert "| **oks** | 0.500 (0.375 to 0.625) | 0.969 | 0.125 | 4 |" in lines
-    assert "| ap | 0.100 (-0.025 to 0.225) |  |  | 4 |" in lines
-    assert "| oks of the estimator | 0.900 (0.775 to 1.025) | 500 |" in lines
+    one_photo = {"model": {"oks": figure(0.5)}, "ceiling": {"oks": Figure(1.0, 1.0, 1.0, 1)}}
+    lines = markdown(result(figures=result().figures | one_photo)).splitlines()
+    assert (
+        "| **oks** | 0.500 (0.375 to 0.625, n = 4) | 1.000 (1.000 to 1.000, n = 1) | 0.125 (0.000 to 0.250, n = 4) |"
+        in lines
+    )
+    assert "| **swap_rate** |  |  | 0.750 (0.625 to 0.875, n = 4) |" in lines
+    assert "| oks of the estimator | 0.900 (0.775 to 1.025, n = 500) |" in lines
     assert "* Made of stand-ins." in lines
+
+
+def test_the_page_has_the_same_figures(tmp_path):
+    words = "".join(Page(page(result(), tmp_path)).words)
+    for measured in (
+        "0.500 (0.375 to 0.625, n = 4)",
+        "0.969 (0.844 to 1.094, n = 4)",
+        "0.900 (0.775 to 1.025, n = 500)",
+    ):
+        assert measured in words
 
 
 @given(st.text())

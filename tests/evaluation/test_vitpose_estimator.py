@@ -59,6 +59,7 @@ def estimator(folder):
 
 def test_it_is_an_estimator_with_one_person_at_most_in_a_box(estimator):
     named: Estimator = estimator
+    assert named.most_people == 8
     found = named(PICTURES, BOXES)
     assert [people.people.shape for people in found] == [(2, 17, 3), (0, 17, 3), (1, 17, 3)]
     for people in found:
@@ -123,6 +124,7 @@ def test_no_pictures_and_no_boxes(estimator):
 def test_a_network_of_joints_alone_needs_boxes(estimator):
     bare = dataclasses.replace(estimator, people=None, reader=dark_reader(NETWORKS.joints))
     assert len(bare(PICTURES, BOXES)) == 3
+    assert bare.most_people == 0
     with pytest.raises(UserError, match="give boxes"):
         bare(PICTURES)
 

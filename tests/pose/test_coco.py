@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from astra_jax.errors import UserError
 from astra_jax.pose.coco import join_captions, read_keypoints
+from astra_jax.pose.pictures import labelled
 
 
 def annotations(make_people, **changes):
@@ -86,6 +88,17 @@ def spoil(tree, **changes):
     return tree
 
 
+def test_areas_are_the_segments_where_the_file_tells_them(make_people, write, tmp_path):
+    tree = annotations(make_people)
+    tree["annotations"][2]["area"] = 1234.5
+    two, one = read_keypoints(write(tree))
+    assert (two.areas.tolist(), one.areas.tolist()) == ([0.0, 1234.5], [0.0])
+    as_npz(tmp_path / "file.npz", tree)
+    assert [picture.areas.tolist() for picture in read_keypoints(tmp_path / "file.npz")] == [[0.0, 0.0], [0.0]]
+    crowd = dataclasses.replace(two, crowd=np.array([True, False]))
+    assert labelled(crowd).areas.tolist() == [1234.5]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -107,6 +120,10 @@ def spoil(tree, **changes):
         (lambda t: spoil(t, id=0), "has the annotation 0 twice"),
         (lambda t: spoil(t, id="x"), "annotation x has no proper"),
         (lambda t: spoil(t, bbox=[0, 0, -5, 90]), "image 7 has a box of negative width or height"),
+        (lambda t: spoil(t, area="x"), "annotation 1 has no proper keypoints, bbox, area"),
+        (lambda t: spoil(t, area=-1), "image 7 has a segment whose area is no number of pixels"),
+        (lambda t: spoil(t, area=float("nan")), "image 7 has a segment whose area is no number of pixels"),
+        (lambda t: spoil(t, area=1e300), "image 7 has a segment whose area is no number of pixels"),
         (
             lambda t: t | {"images": [{"id": i, "width": float("inf"), "height": 5} for i in (7, 9)]},
             "without id, width",

@@ -23,7 +23,8 @@ def make_picture(make_people):
             "numbers": np.arange(count),
             "captions": ("two men waving",),
         }
-        return Picture(**{"id": name, "height": 120, "width": 100, **known, **changes})
+        told = {"id": name, "height": 120, "width": 100, **known, **changes}
+        return Picture(**told, areas=np.zeros(len(told["people"])))
 
     return make
 
@@ -53,7 +54,7 @@ def test_provenance_and_scores_are_kept(make_picture):
 
 
 def some(picture, rows):
-    fields = {name: getattr(picture, name)[rows] for name in ("people", "boxes", "crowd", "numbers")}
+    fields = {name: getattr(picture, name)[rows] for name in ("people", "boxes", "areas", "crowd", "numbers")}
     return dataclasses.replace(picture, **fields)
 
 

@@ -25,7 +25,15 @@ def test_what_is_known_makes_one_more_caption(tmp_path):
     def picture(name, numbers, captions=()):
         many = len(numbers)
         return Picture(
-            name, 9, 9, np.zeros((many, 17, 3)), np.zeros((many, 4)), np.zeros(many, bool), np.array(numbers), captions
+            name,
+            9,
+            9,
+            np.zeros((many, 17, 3)),
+            np.zeros((many, 4)),
+            np.zeros(many),
+            np.zeros(many, bool),
+            np.array(numbers),
+            captions,
         )
 
     actions = {("7", 3): (RIDE, SMILE), ("8", 4): (SMILE,)}
