@@ -133,8 +133,6 @@ def measure() -> None:
 
     # 2. The pictures.
     if _IMAGES.value:
-        if drawing := [flag for flag in _MODEL.given if flag not in _scored_by()]:
-            raise UserError(f"{drawing[0]} is for drawing, and with --images nothing is drawn: leave one out")
         names, source = find_pictures(pathlib.Path(_IMAGES.value), cases, _PARTIAL.value), {}
     else:
         names, source = _draw(cases, out / "pictures")
@@ -234,14 +232,6 @@ def _coco(data: pathlib.Path, track: str, seed: int) -> Benchmark:
         clip,
         read_real_photos(photos, [keypoints]) if photos else (),
     )
-
-
-def _scored_by() -> tuple[str, ...]:
-    """The model's flags that scores of pictures depend on, too, whoever drew them: the canvas that COCO's people stand
-    on, and what their skeletons were retrieved from."""
-    if _BENCHMARK.value != "coco_complex_pose":
-        return ()
-    return ("--height", "--width", *(("--pose_bank", "--pose_embedder") if _TRACK.value == "rag" else ()))
 
 
 def _networks() -> tuple[list[ImageFeatures], tuple[ImageFeatures, TextFeatures] | None]:

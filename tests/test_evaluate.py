@@ -104,7 +104,7 @@ MISTAKES = [
     (("--images=small", "--scenes=1"), "the picture 1p-000_0 is 16 x 16 pixels"),
     (("--images=cut", "--scenes=1"), "1p-000_0.png: the photo is damaged or cut short"),
     (("--images=small", "--scenes=2"), "lacks 1 of 2 pictures, the first of them 2p-000_0.png"),
-    (("--images=small", "--steps=3"), "--steps is for drawing"),
+    (("--images=small", "--steps=3"), "--steps says nothing with --images"),
     (("--benchmark=dreambench_single",), "github.com/google/dreambooth"),
     (("--benchmark=dreambench_single", "--data=small"), "github.com/google/dreambooth"),
     (("--benchmark=coco_complex_pose",), "annotations_trainval2017.zip of cocodataset.org"),

@@ -17,7 +17,9 @@ MEASURING: dict[str, tuple[str, ...]] = {
     "dreambench_multi": _DREAMBENCH,
     "coco_complex_pose": (*_ANY, "track", "data", "num_images", *_PEOPLE, *_COMPARE),
 }
-_BANK = ("pose_bank", "pose_embedder")  # of the model's flags: what poses are retrieved from
+# Of the model's flags: what poses are retrieved from, and the canvas that COCO's people stand on. Scores of
+# coco_complex_pose depend on both, whoever drew the pictures.
+_BANK, _CANVAS = ("pose_bank", "pose_embedder"), ("height", "width")
 _PROCESSES = ("coordinator", "processes", "process_id", "coordinator_timeout")
 _ABLATION = ("ablation_steps", "ablation_start_steps", "ablation_seeds", "ablation_processes")
 _ABLATION_MEASURING = ("seed", "scenes", "keypoints")  # what an ablation hands on to the processes that it starts
@@ -42,7 +44,11 @@ def refuse_idle(given: Collection[str], benchmark: str, track: str, drawing: Col
     _refuse(given, f"with --benchmark {benchmark}", () if retrieves else _BANK)
     _refuse(given, f"with --track {track}", () if track == "rag" else _BANK)
     _refuse(given, "with --vitpose", ["movenet"] if "vitpose" in given else ())
-    _refuse(given, "without --images", () if "images" in given else ["partial"])
+    if "images" in given:
+        scored_by = (*_BANK, *_CANVAS) if benchmark == "coco_complex_pose" else ()
+        _refuse(given, "with --images, where nothing is drawn", {*drawing} - {*scored_by})
+    else:
+        _refuse(given, "without --images", ["partial"])
 
 
 def _refuse(given: Collection[str], beside: str, idle: Iterable[str]) -> None:

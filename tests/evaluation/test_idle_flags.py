@@ -5,7 +5,7 @@ import pytest
 from astra_jax.errors import UserError
 from astra_jax.evaluation.idle_flags import refuse_idle
 
-DRAWING = ("steps", "cfg_scale", "pose_bank", "pose_embedder", "checkpoint")
+DRAWING = ("steps", "cfg_scale", "pose_bank", "pose_embedder", "checkpoint", "height", "width")
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,11 @@ DRAWING = ("steps", "cfg_scale", "pose_bank", "pose_embedder", "checkpoint")
         ("pose_embedder track", "coco_complex_pose", "none", "--pose_embedder says nothing with --track none"),
         ("movenet vitpose", "coco_complex_pose", "oracle", "--movenet says nothing with --vitpose"),
         ("partial", "puppets", "oracle", "--partial says nothing without --images"),
+        ("images steps", "puppets", "oracle", "--steps says nothing with --images, where nothing is drawn: leave it"),
+        ("images height", "puppets", "oracle", "--height says nothing with --images, where nothing is drawn"),
+        ("images pose_bank", "puppets", "rag", "--pose_bank says nothing with --images, where nothing is drawn"),
+        ("images cfg_scale", "coco_complex_pose", "rag", "--cfg_scale says nothing with --images, where nothing"),
+        ("images pose_bank", "coco_complex_pose", "oracle", "--pose_bank says nothing with --track oracle"),
         ("ablation_seeds", "puppets", "oracle", "--ablation_seeds says nothing without --ablation"),
         ("ablation benchmark", "puppets", "oracle", "--benchmark says nothing with --ablation"),
         ("ablation track", "puppets", "rag", "--track says nothing with --ablation"),
@@ -45,6 +50,7 @@ def test_idle_flags_are_refused(given, benchmark, track, message):
         ("track pose_bank pose_embedder cfg_scale", "puppets", "rag"),
         ("data list num_images clip dino dinov2 mobilenet images partial limit", "dreambench_multi", "oracle"),
         ("data track num_images portraits photos movenet clip pose_bank images", "coco_complex_pose", "rag"),
+        ("data images height width", "coco_complex_pose", "oracle"),
         ("out ablation ablation_steps ablation_seeds ablation_processes scenes seed keypoints", "puppets", "oracle"),
     ],
 )
