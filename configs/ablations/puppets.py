@@ -16,8 +16,8 @@ still has to learn is how to read poses and photos. The shipped weights cannot b
 under EURoPE.
 
 Most steps are the start's, which all runs share: it learns to draw, so that the variants need only learn to follow.
-Expected on two CPU cores with GLIBC_TUNABLES=glibc.malloc.hugetlb=1: the start 40 minutes (5.2 steps a second), the
-variants 80 (two at a time, 2.05 each), measuring 30.
+Expected on two CPU cores with GLIBC_TUNABLES=glibc.malloc.hugetlb=1: the start 32 minutes (5.2 steps a second), the
+variants 70 (two at a time, 2.05 each), measuring 20 with --scenes=40.
 """
 
 import ml_collections
@@ -48,12 +48,12 @@ def get_config(run: str = "europe") -> ml_collections.ConfigDict:
     train.update(sample_every=0, checkpoint_every=250, log_every=50)
     if run == START:
         config.model.max_subjects, config.data.drop_pose = 0, 1.0
-        train.steps = 12_000
+        train.steps = 10_000
         return config
     positions, _, without = run.partition("-")
     config.model.positions = positions
     # An adapter that is not trained stays at its start, where it changes nothing.
     train.trainable = "^(?!autoencoder/|dsm/|clip_vision/)" if without else "^(?!autoencoder/)"
-    train.steps = 1600
+    train.steps = 1400
     train.optimizer.update(learning_rate=1.2e-3, warmup_steps=100)
     return config
