@@ -17,7 +17,7 @@ under EURoPE.
 
 Most steps are the start's, which all runs share: it learns to draw, so that the variants need only learn to follow.
 Expected on two CPU cores with GLIBC_TUNABLES=glibc.malloc.hugetlb=1: the start 32 minutes (5.2 steps a second), the
-variants 70 (two at a time, 2.05 each), measuring 20 with --scenes=40.
+variants 77 (two at a time, 1.8 each), measuring 9 with --scenes=40.
 """
 
 import ml_collections
