@@ -115,7 +115,8 @@ def test_a_program_of_two_slices_compiled_now(tpus):
         ("all-reduce", (SLICES,), 2),
     }
     (between,) = (c for c in found if c.axes == (SLICES,))
-    assert between.bytes == 4 * 1024 * 1024 / 8  # each chip's part of the gradient, as the compiler pads small ones
+    # Each chip's part of the gradient, or what a scatter over the data axis within the slice leaves of it.
+    assert between.bytes in (4 * 1024 * 1024 / 8, 4 * 1024 * 1024 / 8 / 2)
 
 
 @pytest.mark.parametrize(
