@@ -22,6 +22,7 @@ import jax
 import numpy as np
 import pytest
 from jax.experimental import topologies
+from jax.experimental.compilation_cache import compilation_cache
 
 from astra_jax import config as config_lib
 
@@ -77,4 +78,10 @@ def tpus(monkeypatch):
     pytest.importorskip("libtpu", reason="needs libtpu, the extra plan")
     for name, value in {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}.items():
         monkeypatch.setenv(name, value)
-    return lambda name, **more: topologies.get_topology_desc(topology_name=name, platform="tpu", **more).devices
+    # As in planning/environment.py; another test may have turned the cache on.
+    before = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
+    yield lambda name, **more: topologies.get_topology_desc(topology_name=name, platform="tpu", **more).devices
+    jax.config.update("jax_enable_compilation_cache", before)
+    compilation_cache.reset_cache()

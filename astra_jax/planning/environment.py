@@ -18,5 +18,7 @@ _LIBTPU = {
 def compile_only() -> None:
     """Runs on the CPU and lets libtpu, if it is there, serve as a compiler; to be called before jax has any device."""
     jax.config.update("jax_platforms", "cpu")
+    # Programs for devices that are not there can be kept but not read back: $JAX_COMPILATION_CACHE_DIR would warn.
+    jax.config.update("jax_enable_compilation_cache", False)
     for name, value in _LIBTPU.items():
         os.environ.setdefault(name, value)

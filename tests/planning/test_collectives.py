@@ -103,9 +103,7 @@ def test_a_program_of_two_slices_compiled_now(tpus):
     mesh = make_mesh(MeshConfig(data=4, fsdp=8, dcn_data=2), devices)
     w = jax.ShapeDtypeStruct((1024, 1024), jnp.float32, sharding=NamedSharding(mesh, P("fsdp")))
     x = jax.ShapeDtypeStruct((64, 1024), jnp.float32, sharding=NamedSharding(mesh, P(("data", "fsdp"))))
-    # A program of its own each time: what the compiler alone made cannot be read back from jax's persistent cache.
-    factor = float(np.random.default_rng().uniform(1, 2))
-    gradient = jax.jit(jax.grad(lambda w, x: jnp.sum((factor * x @ w) ** 2)), out_shardings=w.sharding)
+    gradient = jax.jit(jax.grad(lambda w, x: jnp.sum((x @ w) ** 2)), out_shardings=w.sharding)
     slices, sizes = split_slices(mesh)
     assert (slices, sizes["data"], sizes["fsdp"]) == (2, 2, 8)
     found = find_collectives(gradient.lower(w, x).compile().as_text(), sizes, slices)
@@ -115,8 +113,7 @@ def test_a_program_of_two_slices_compiled_now(tpus):
         ("all-reduce", (SLICES,), 2),
     }
     (between,) = (c for c in found if c.axes == (SLICES,))
-    # Each chip's part of the gradient, or what a scatter over the data axis within the slice leaves of it.
-    assert between.bytes in (4 * 1024 * 1024 / 8, 4 * 1024 * 1024 / 8 / 2)
+    assert between.bytes == 4 * 1024 * 1024 / 8  # each chip's part of the gradient, as the compiler pads small ones
 
 
 @pytest.mark.parametrize(
