@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astra_jax.config import Config, from_config_dict, to_dict
-from astra_jax.errors import UserError
+from astra_jax.errors import CONFIG_ERRORS, UserError
 from astra_jax.evaluation.ablation import Cell, cells, headline_of, panels, summary
 from astra_jax.evaluation.dot_plot import dot_plot
 from astra_jax.evaluation.result import DIGITS, FILE, Result, read_result
@@ -108,7 +108,7 @@ def read_ablation(path: str | os.PathLike[str], seeds: Sequence[int] = ()) -> Ab
         ]:
             raise UserError(f"--ablation {file} has no {missing[0]}: see configs/ablations/puppets.py")
         runs = {name: from_config_dict(module.get_config(name)) for name in (module.START, *module.VARIANTS)}
-    except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError, ImportError, NameError) as error:
+    except CONFIG_ERRORS as error:
         raise UserError(f"--ablation {file} fails: {type(error).__name__}: {error}") from error
     chosen = tuple(seeds) or tuple(module.SEEDS)
     if len(set(chosen)) != len(chosen) or min(chosen) < 0:

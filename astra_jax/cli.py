@@ -15,14 +15,14 @@ from absl import app, flags, logging
 
 from astra_jax import hosts
 from astra_jax.config import Config, from_config_dict
-from astra_jax.errors import UserError
+from astra_jax.errors import CONFIG_ERRORS, UserError
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """Parses absl flags; a wrong flag or config key is the user's mistake (`ml_collections` raises plain errors)."""
     try:
         rest = flags.FLAGS(list(argv))
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError, ImportError) as error:
+    except (flags.Error, *CONFIG_ERRORS) as error:
         raise UserError(f"{_reason(error)} (see {argv[0]} --help)") from error
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}: every option is a flag (see {argv[0]} --help)")

@@ -12,3 +12,9 @@ class UserError(Exception):
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))
+
+
+# What the code of a user's config file raises where it is wrong; configs refuse unknown keys and types by these, too.
+CONFIG_ERRORS = (
+    AttributeError, ImportError, KeyError, NameError, OSError, SyntaxError, TypeError, ValueError,
+)  # fmt: skip

@@ -166,3 +166,11 @@ def test_two_processes_train_together(tmp_path):
     for name in ("step_0000002.png", "step_0000004.png"):
         first, second = (np.asarray(Image.open(tmp_path / run / "samples" / name)) for run in ("two", "one"))
         np.testing.assert_allclose(first.astype(int), second.astype(int), atol=1)
+
+
+def test_a_config_file_that_fails_is_told_in_one_line(tmp_path):
+    (tmp_path / "broken.py").write_text("def get_config():\n    return zero\n")
+    result = start("train.py", f"--config={tmp_path / 'broken.py'}", "--workdir=x")
+    assert (result.returncode, result.stderr.splitlines()) == (
+        2, ["error: name 'zero' is not defined (see train.py --help)"]
+    )  # fmt: skip
