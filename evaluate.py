@@ -142,8 +142,9 @@ def measure() -> None:
     # 3. Their scores, and those of pictures that tell what scores mean.
     scored = _scored("pictures", benchmark, _samples(cases, names))
     figures, scope = {MODEL: figures_of(scored)}, scope_of(scored, every_case)
-    shown = {one.case for one in scored}
-    controls = benchmark.controls([case for case in cases if case.id in shown]) if _CONTROLS.value else {}
+    names_scored = {one.case for one in scored}
+    shown = [case for case in cases if case.id in names_scored]
+    controls = benchmark.controls(shown) if _CONTROLS.value else {}
     for name, samples in controls.items():
         figures[name] = figures_of(_scored(f"pictures of the {name}", benchmark, samples))
 
@@ -159,7 +160,7 @@ def measure() -> None:
         weights=source.pop("weights", ""),
         settings=dataclasses.asdict(scope) | asked | source,
         figures=figures,
-        calibration=benchmark.calibration(),
+        calibration=benchmark.calibration(shown),
         notes=(scope.note(), *benchmark.notes()),
         samples=tuple(records),
     )

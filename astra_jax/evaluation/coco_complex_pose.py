@@ -210,9 +210,9 @@ class CocoComplexPose:
     def _photo(self, path: Path) -> UInt8[np.ndarray, "H W 3"]:
         return letterbox(load_photo(path), self._skeletons.canvas)
 
-    def calibration(self) -> Mapping[str, Figure]:
-        """`Skeletons.bounds`, and as real_photos_* what the estimator reaches on photos (`calibrate`)."""
-        figures = dict(self._skeletons.bounds())
+    def calibration(self, cases: Sequence[Case]) -> Mapping[str, Figure]:
+        """`Skeletons.bounds` of the cases, and as real_photos_* what the estimator reaches on photos (`calibrate`)."""
+        figures = dict(self._skeletons.bounds([case.id for case in cases]))
         if self._real:
             real = calibrate(self._estimator, self._real)
             figures |= {f"real_photos_{name}": figure for name, figure in real.items()}
@@ -227,7 +227,7 @@ class CocoComplexPose:
             "scenes of COCO val2017, _of_two: those with exactly two people; OKS is a similarity: higher is better",
             "areas in OKS are those of the segments where the annotations tell them, else estimated by the boxes",
             f"people stand on a canvas of {width} x {height} pixels and are found by {estimator.name} {where}",
-            "blind_* and retrieved_* are what skeletons score without any picture, in all scenes, whatever was scored",
+            "blind_* and retrieved_* are what skeletons of other scenes, and retrieved ones, score without any picture",
         ]
         if not self._counts:
             notes.append(

@@ -68,18 +68,20 @@ class Skeletons:
         found = Retriever(self._bank).retrieve(prompts, people, self.canvas)
         return {scene.image: skeleton_people(best[0].people) for scene, best in zip(scenes, found, strict=True)}
 
-    def bounds(self) -> Mapping[str, Figure]:
-        """What pictures score that show just this, without any estimator.
+    def bounds(self, images: Sequence[str]) -> Mapping[str, Figure]:
+        """What pictures of some scenes score that show just this, without any estimator.
 
-        blind_oks_abs, blind_oks_box: the people of other scenes, each scene's against those of ten others.
+        blind_oks_abs, blind_oks_box: the people of other scenes, each scene's against those of the ten next, of all.
         retrieved_oks_abs, retrieved_oks_box: the retrieved people (rag).
         """
-        truths = [self.true(image) for image in self.scenes]
-        shifts = range(1, min(BLIND_SHIFTS, len(truths) - 1) + 1)
-        others = [[truths[(i + shift) % len(truths)] for shift in shifts] for i in range(len(truths))]
-        figures = _taken(truths, others, "blind") if shifts else {}
-        if self.track == "rag":
-            figures |= _taken(truths, [[self._retrieved[image]] for image in self.scenes], "retrieved")
+        every = {image: self.true(image) for image in self.scenes}
+        places, people = {image: place for place, image in enumerate(every)}, list(every.values())
+        shifts = range(1, min(BLIND_SHIFTS, len(people) - 1) + 1)
+        truths = [every[image] for image in images]
+        others = [[people[(places[image] + shift) % len(people)] for shift in shifts] for image in images]
+        figures = _taken(truths, others, "blind") if shifts and truths else {}
+        if self.track == "rag" and truths:
+            figures |= _taken(truths, [[self._retrieved[image]] for image in images], "retrieved")
         return figures
 
 

@@ -133,8 +133,9 @@ class DreamBench:
         """Real photos in the place of pictures (`dreambench_controls`)."""
         return controls(cases, self._entries, self._subjects)
 
-    def calibration(self) -> Mapping[str, Figure]:
+    def calibration(self, cases: Sequence[Case]) -> Mapping[str, Figure]:
         """Nothing: no estimator is at work; what the networks make of real photos is in `controls`."""
+        del cases
         return {}
 
     def notes(self) -> list[str]:

@@ -92,8 +92,9 @@ class Benchmark(Protocol):
         that does not listen (each where the data have them)."""
         ...
 
-    def calibration(self) -> Mapping[str, Figure]:
-        """What the estimators themselves reach on pictures whose truth is known; empty where none are at hand."""
+    def calibration(self, cases: Sequence[Case]) -> Mapping[str, Figure]:
+        """What figures of the same cases can be without any picture, and what the estimators themselves reach on
+        pictures whose truth is known; empty where neither is at hand."""
         ...
 
     def notes(self) -> Sequence[str]:

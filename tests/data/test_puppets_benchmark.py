@@ -78,7 +78,7 @@ def rotated(stage):
 def test_it_is_a_benchmark_and_its_estimator_an_estimator(theatre):
     assert isinstance(theatre.benchmark, Benchmark)
     assert callable(Estimator.__call__)
-    assert theatre.benchmark.calibration() == {}
+    assert theatre.benchmark.calibration([]) == {}
     assert any("told" in note for note in theatre.benchmark.notes())
 
 

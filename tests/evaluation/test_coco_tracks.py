@@ -58,7 +58,7 @@ def test_no_skeleton(scenes):
     skeletons = Skeletons(scenes, CANVAS, "none")
     assert skeletons.pose("12") == "none"
     assert skeletons.given("12") is None
-    assert set(skeletons.bounds()) == {"blind_oks_abs", "blind_oks_box"}
+    assert set(skeletons.bounds(["12"])) == {"blind_oks_abs", "blind_oks_box"}
 
 
 def test_rag_gives_what_a_pipeline_retrieves_prompt_by_prompt(scenes, bank):
@@ -83,7 +83,7 @@ def test_a_bank_with_the_scenes_themselves_is_refused_where_it_is_used(scenes):
 
 def test_bounds_are_scores_of_other_peoples_joints(scenes, bank):
     skeletons = Skeletons(scenes, CANVAS, "rag", bank)
-    bounds = skeletons.bounds()
+    bounds = skeletons.bounds([scene.image for scene in scenes])
     truths = {scene.image: skeletons.true(scene.image) for scene in scenes}
     blind = [image_oks(truths[a].people, truths[a].areas, truths[b].people) for a in truths for b in truths if a != b]
     assert bounds["blind_oks_abs"].value == pytest.approx(np.concatenate(blind).mean())
@@ -92,6 +92,20 @@ def test_bounds_are_scores_of_other_peoples_joints(scenes, bank):
     retrieved = [image_oks(truths[a].people, truths[a].areas, found[a].people) for a in truths]
     assert bounds["retrieved_oks_abs"].value == pytest.approx(np.concatenate(retrieved).mean())
     assert bounds["retrieved_oks_box"].value > bounds["blind_oks_box"].value
+
+
+def test_bounds_are_of_the_scenes_that_were_scored(scenes, bank):
+    skeletons = Skeletons(scenes, CANVAS, "rag", bank)
+    every = [scene.image for scene in scenes]
+    one = skeletons.bounds(every[1:2])
+    truth, found = skeletons.true(every[1]), skeletons.given(every[1])
+    assert found is not None
+    mine = image_oks(truth.people, truth.areas, found.people)
+    assert one["retrieved_oks_abs"].value == pytest.approx(mine.mean())
+    others = [skeletons.true(image) for image in every if image != every[1]]
+    blind = [image_oks(truth.people, truth.areas, other.people) for other in others]
+    assert one["blind_oks_abs"].value == pytest.approx(np.concatenate(blind).mean())
+    assert skeletons.bounds([]) == {}
 
 
 def test_boxes_of_whole_people_are_larger_than_those_of_their_joints():

@@ -135,7 +135,7 @@ def test_notes_name_stand_ins_and_what_is_missing(single, multi):
     assert any("there is no CLIP" in note for note in single.notes())
     assert not any("cannot be compared" in note or "no CLIP" in note for note in multi.notes())
     assert any("two photos side by side" in note for note in multi.notes())
-    assert single.calibration() == {}
+    assert single.calibration(single.cases()) == {}
 
 
 def test_another_number_of_pictures_than_the_protocols_is_told(folder, single):

@@ -26,7 +26,7 @@ class Brightness:
     def controls(self, cases):
         return {}
 
-    def calibration(self):
+    def calibration(self, cases):
         return {}
 
     def notes(self):
