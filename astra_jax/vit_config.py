@@ -75,3 +75,4 @@ class KeypointsConfig:
     joints: VitPoseConfig = VitPoseConfig()  # of one person, in a crop around them
     people: VitPoseConfig = VitPoseConfig(maps=5)  # where people are, in the whole picture (models/people_maps.py)
     crops: int = 2  # training: people a picture
+    place_weight: float = 0.05  # training: of the expected places' error, beside the maps' cross-entropy

@@ -3,13 +3,15 @@
 Two ViTPose networks in one run: joints of a person in a cut of 96 pixels, and heads and boxes of people in the whole
 picture. Convolutions stand in front of both transformers: patches alone learn five times slower from so few pictures.
 The first stage has a constant rate, the second goes on from its averages and lets the rate fall, the third does that
-again for longer (a warm restart, arXiv 1608.03983).
+again for longer (a warm restart, arXiv 1608.03983). The fourth trains the network of joints alone, with more weight on
+what OKS measures: how far the expected places are off, in units of its tolerance.
 
     python -m data.puppets --out runs/tfds
     python train.py --config configs/puppet_keypoints.py --workdir runs/puppet_keypoints
     python train.py --config configs/puppet_keypoints.py:fall --workdir runs/puppet_keypoints_fall
     python train.py --config configs/puppet_keypoints.py:again --workdir runs/puppet_keypoints_again
-    ASTRA_KEYPOINTS=runs/puppet_keypoints_again/pretrained python -m pytest -m slow -rP tests/test_shipped_keypoints.py
+    python train.py --config configs/puppet_keypoints.py:joints --workdir runs/puppet_keypoints_joints
+    ASTRA_KEYPOINTS=runs/puppet_keypoints_joints/pretrained python -m pytest -m slow -rP tests/test_shipped_keypoints.py
 """
 
 import ml_collections
@@ -17,11 +19,11 @@ import ml_collections
 from astra_jax.config import Config, as_config_dict
 
 RUNS = "runs"
-STAGES = ("constant", "fall", "again")
+STAGES = ("constant", "fall", "again", "joints")
 
 
 def get_config(stage: str = "constant") -> ml_collections.ConfigDict:
-    """The config of one stage: "constant" (also without a name), "fall" or "again"."""
+    """The config of one stage: "constant" (also without a name), "fall", "again" or "joints"."""
     if stage not in ("", *STAGES):
         raise ValueError(f"configs/puppet_keypoints.py has the stages {', '.join(STAGES)}, not {stage!r}")
     config = as_config_dict(Config())
@@ -46,6 +48,11 @@ def get_config(stage: str = "constant") -> ml_collections.ConfigDict:
         train.update(initialize_from=(f"{RUNS}/puppet_keypoints_fall/pretrained",), steps=8000)
         train.optimizer.update(learning_rate=1e-3, schedule="cosine", warmup_steps=100)
         config.data.seed = 2
+    elif stage == "joints":
+        train.update(initialize_from=(f"{RUNS}/puppet_keypoints_again/pretrained",), steps=11_000, trainable="^joints/")
+        train.optimizer.update(learning_rate=1e-3, schedule="cosine", warmup_steps=100)
+        config.keypoints.place_weight = 0.5
+        config.data.seed = 3
     else:
         train.steps = 1802
         train.optimizer.update(learning_rate=1e-3, warmup_steps=200)

@@ -20,7 +20,7 @@ from astra_jax.training import rules
 from astra_jax.training.mesh import Rules
 from astra_jax.training.objective import Metrics, rows_to_picture
 
-_PLACE_WEIGHT, _BOX_WEIGHT = 0.05, 5.0
+_BOX_WEIGHT = 5.0
 _PARTS = ("joints", "people")
 
 
@@ -88,7 +88,7 @@ class KeypointObjective:
         maps = self._apply(params, "people", batch.pictures)
         heads, boxes = people_loss(maps, batch.heads, batch.boxes, batch.present)
         metrics = {"entropy": entropy, "place": error, "oks": oks, "heads": heads, "boxes": boxes}
-        return entropy + _PLACE_WEIGHT * error + heads + _BOX_WEIGHT * boxes, metrics
+        return entropy + self.config.keypoints.place_weight * error + heads + _BOX_WEIGHT * boxes, metrics
 
     def preview(self, params: Params, batch: KeypointBatch, rng: PRNGKeyArray) -> UInt8[Array, "H W 3"]:
         """Rows of a cut and the sum of its joints' distributions, one picture's first cut each."""
