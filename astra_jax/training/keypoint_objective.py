@@ -55,7 +55,10 @@ def joint_loss(
 
 @dataclasses.dataclass(frozen=True)
 class KeypointObjective:
-    """`joint_loss` of the cuts plus `people_loss` of the pictures; the two networks share nothing but the batch."""
+    """`joint_loss` of the cuts, its places by `keypoints.place_weight`, plus `people_loss` of the pictures.
+
+    The two networks share nothing but the batch.
+    """
 
     config: Config
     rules: Rules = rules.KEYPOINTS

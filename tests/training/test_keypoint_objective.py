@@ -17,7 +17,7 @@ from astra_jax.training.loop import train
 from astra_jax.training.mesh import check_axes, make_mesh
 from astra_jax.vit_config import KeypointsConfig, VitConfig, VitPoseConfig
 from astra_jax.weights.pretrained import load_pretrained
-from configs.puppet_keypoints import get_config
+from configs.puppet_keypoints import STAGES, get_config
 
 GRID = (8, 8)
 VIT = VitConfig((32, 32), patch=8, width=16, layers=1, heads=2, mlp_dim=16, class_token=False)
@@ -115,6 +115,18 @@ def test_a_short_run_through_the_loop_learns_and_leaves_both_networks(tmp_path):
     assert sorted(params) == ["joints", "people"]
 
 
+def test_the_weight_of_places_is_the_configs():
+    batch = jax.tree.map(jnp.asarray, next(iter(make_dataset(CONFIG, training=False, source=Dots()))))
+    params = KeypointObjective(CONFIG).init(jax.random.key(0))
+    costs = []
+    for weight in (0.0, 0.5):
+        config = dataclasses.replace(CONFIG, keypoints=dataclasses.replace(CONFIG.keypoints, place_weight=weight))
+        costs.append(KeypointObjective(config).loss(params, batch, jax.random.key(1)))
+    (without, metrics), (with_half, _) = costs
+    assert metrics["place"] > 0
+    np.testing.assert_allclose(with_half - without, 0.5 * metrics["place"], rtol=1e-4)
+
+
 def test_previews_show_cuts_beside_their_maps():
     objective = KeypointObjective(CONFIG)
     batch = next(iter(make_dataset(CONFIG, training=False, source=Dots())))
@@ -130,14 +142,14 @@ def test_small_networks_are_not_split_over_tokens_or_heads():
         check_axes(config, make_mesh(config.mesh, jax.devices()[:2]))
 
 
-@pytest.mark.parametrize("stage", ["", "constant", "fall", "again"])
+@pytest.mark.parametrize("stage", ["", *STAGES])
 def test_the_puppets_config_makes_both_networks(stage):
     config = c.from_config_dict(get_config(stage))
     shapes = flatten(jax.eval_shape(KeypointObjective(config).init, jax.random.key(0)))
     assert config.keypoints.joints.grid == (48, 48)
     assert config.keypoints.people.grid == (16, 16)
     assert sum(leaf.size for leaf in shapes.values()) < 6e6  # 12 MB in bfloat16
-    assert bool(config.train.initialize_from) == (stage in ("fall", "again"))
+    assert bool(config.train.initialize_from) == (stage not in ("", "constant"))
 
 
 def test_an_unknown_stage_is_refused():
