@@ -142,8 +142,8 @@ def measure() -> None:
     # 3. Their scores, and those of pictures that tell what scores mean.
     scored = _scored("pictures", benchmark, _samples(cases, names))
     figures, scope = {MODEL: figures_of(scored)}, scope_of(scored, every_case)
-    names_scored = {one.case for one in scored}
-    shown = [case for case in cases if case.id in names_scored]
+    ids = {one.case for one in scored}
+    shown = [case for case in cases if case.id in ids]
     controls = benchmark.controls(shown) if _CONTROLS.value else {}
     for name, samples in controls.items():
         figures[name] = figures_of(_scored(f"pictures of the {name}", benchmark, samples))
