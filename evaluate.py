@@ -175,8 +175,9 @@ def _ablation(config: str, out: pathlib.Path) -> dict[str, Any]:
     budget = Budget(_STEPS.value, _START_STEPS.value, _PROCESSES.value)
     evaluate = [sys.executable, str(_HERE / "evaluate.py"), "--benchmark=puppets", f"--scenes={_SCENES.value}"]
     evaluate += [f"--seed={_SEED.value}", f"--keypoints={_KEYPOINTS.value}"]
+    measuring = provenance.given({"scenes": _SCENES.value, "seed": _SEED.value, "keypoints": _KEYPOINTS.value})
     train = [sys.executable, str(_HERE / "train.py")]
-    return run_ablation(read_ablation(config, _SEEDS.value), budget, out, train, evaluate)
+    return run_ablation(read_ablation(config, _SEEDS.value), budget, out, train, evaluate, measuring)
 
 
 def _benchmark() -> Benchmark:

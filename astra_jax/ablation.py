@@ -23,7 +23,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from astra_jax.config import Config, from_config_dict, to_dict
+from astra_jax.config import Config, from_config_dict
 from astra_jax.errors import CONFIG_ERRORS, UserError
 from astra_jax.evaluation.ablation import Cell, cells, headline_of, panels, summary
 from astra_jax.evaluation.dot_plot import dot_plot
@@ -117,7 +117,12 @@ def read_ablation(path: str | os.PathLike[str], seeds: Sequence[int] = ()) -> Ab
 
 
 def run_ablation(
-    ablation: Ablation, budget: Budget, out: str | os.PathLike[str], train: Sequence[str], evaluate: Sequence[str]
+    ablation: Ablation,
+    budget: Budget,
+    out: str | os.PathLike[str],
+    train: Sequence[str],
+    evaluate: Sequence[str],
+    measuring: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Does what is left of an ablation and writes what it says; returns the line to print last.
 
@@ -128,6 +133,8 @@ def run_ablation(
         train: command that trains; gets train.py's `--config`, `--workdir` and settings.
         evaluate: command that measures, with what all runs share; gets evaluate.py's `--checkpoint`, `--track`,
             `--out` and, but for the first variant's first seed, `--nocontrols`.
+        measuring: what `evaluate` measures with (settings as JSON has them, fingerprints of networks). The folder keeps
+            it, so that runs measured with something else do not come into one table.
 
     Raises `UserError` for a run that is refused, with its own line, for data that are missing, and for a folder that
     holds another ablation.
@@ -141,12 +148,12 @@ def run_ablation(
         raise UserError(f"--out {out}: {error.strerror}: choose a folder you can write to") from error
     for run in (start, *runs):
         _check(run, out)
-    measuring = _check_measuring(evaluate, out)
+    _check_measuring(measuring, out)
     cores = os.cpu_count() or 1
     share = max(cores // budget.processes, 1)
     with Processes() as processes:
         _train(start, ablation, out, train, processes, cores)
-        write_whole(out / MEASURING, measuring)
+        write_whole(out / MEASURING, (json.dumps(measuring) + "\n").encode())
 
         def whole(run: _Run) -> None:
             _train(run, ablation, out, train, processes, share)
@@ -211,9 +218,9 @@ def _finished(run: _Run, out: pathlib.Path) -> bool:
 
 
 def _check(run: _Run, out: pathlib.Path) -> None:
-    """Raises `UserError` where the run's folder holds one with other settings."""
+    """Raises `UserError` where the run's folder holds one with other settings; what it does not tell is the default."""
     stored = out / run.name / "config.json"
-    if stored.is_file() and read_json(stored, 1 << 20) != json.loads(json.dumps(to_dict(run.config))):
+    if stored.is_file() and from_config_dict(read_json(stored, 1 << 20), path=str(stored)) != run.config:
         raise UserError(f"{stored.parent} holds a run with other settings: choose another --out, or the same budget")
 
 
@@ -227,12 +234,13 @@ def _check_data(ablation: Ablation, start: _Run) -> None:
         )
 
 
-def _check_measuring(evaluate: Sequence[str], out: pathlib.Path) -> bytes:
-    """What tells how runs are measured; raises `UserError` where some of the folder's were measured otherwise."""
-    stored, flags = out / MEASURING, [word for word in evaluate if word.startswith("--")]
-    if stored.is_file() and read_json(stored, 1 << 20) != flags:
-        raise UserError(f"{out} holds an ablation that was measured otherwise: choose another --out, or the same flags")
-    return (json.dumps(flags) + "\n").encode()
+def _check_measuring(measuring: Mapping[str, Any], out: pathlib.Path) -> None:
+    """Raises `UserError` where some of the folder's runs were measured otherwise."""
+    stored = out / MEASURING
+    if stored.is_file() and read_json(stored, 1 << 20) != measuring:
+        raise UserError(
+            f"{out} holds an ablation that was measured otherwise: choose another --out, or the same flags and networks"
+        )
 
 
 def _train(

@@ -88,7 +88,7 @@ def name_of(call):
 def test_every_variant_is_trained_from_the_start_with_every_seed_and_measured(config, program, tmp_path):
     command, called = program
     out = tmp_path / "out"
-    line = run_ablation(read_ablation(config), Budget(steps=5), out, command, command)
+    line = run_ablation(read_ablation(config), Budget(steps=5), out, command, command, {})
     calls = {name_of(call): call for call in called()}
     trained = {name: call for name, call in calls.items() if "workdir" in call}
     assert list(trained)[0] == "start"
@@ -123,15 +123,15 @@ def test_what_is_there_is_not_done_again(config, program, tmp_path):
     command, called = program
     out = tmp_path / "out"
     ablation = read_ablation(config, [0])
-    line = run_ablation(ablation, Budget(), out, command, command)
+    line = run_ablation(ablation, Budget(), out, command, command, {})
     called()
     (out / "rope-0" / "none" / "result.json").unlink()
     (out / "rope-0" / "none").rmdir()
     (out / "rope-0" / "pretrained" / "model.safetensors").unlink()
     (out / "rope-0" / "pretrained").rmdir()
-    assert run_ablation(ablation, Budget(), out, command, command) == line
+    assert run_ablation(ablation, Budget(), out, command, command, {}) == line
     assert [name_of(call) for call in called()] == ["rope-0", "rope-0/none"]
-    run_ablation(read_ablation(config, [0, 3]), Budget(), out, command, command)  # one more seed
+    run_ablation(read_ablation(config, [0, 3]), Budget(), out, command, command, {})  # one more seed
     assert {name_of(call).partition("/")[0] for call in called()} == {"europe-3", "rope-3"}
 
 
@@ -142,11 +142,22 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(config, program, tm
     stored = out / "start" / "config.json"
     stored.write_text(json.dumps(to_dict(ablation.runs["start"])))
     with pytest.raises(UserError, match="holds a run with other settings"):
-        run_ablation(ablation, Budget(start_steps=3), out, command, command)
+        run_ablation(ablation, Budget(start_steps=3), out, command, command, {})
     assert not called()
-    run_ablation(ablation, Budget(), out, command, [*command, "--scenes=4"])
+    run_ablation(ablation, Budget(), out, command, command, {"scenes": 4})
     with pytest.raises(UserError, match="measured otherwise"):
-        run_ablation(ablation, Budget(), out, command, [*command, "--scenes=5"])
+        run_ablation(ablation, Budget(), out, command, command, {"scenes": 5})
+
+
+def test_a_run_from_before_a_setting_was_there_has_its_default(config, program, tmp_path):
+    command, called = program
+    ablation, out = read_ablation(config, [0]), tmp_path / "out"
+    stored = json.loads(json.dumps(to_dict(ablation.runs["start"])))
+    del stored["keypoints"]["crops"], stored["mesh"]
+    (out / "start").mkdir(parents=True)
+    (out / "start" / "config.json").write_text(json.dumps(stored))
+    run_ablation(ablation, Budget(), out, command, command, {})
+    assert called()
 
 
 def test_flags_may_change_until_something_is_measured(config, program, tmp_path, monkeypatch):
@@ -154,9 +165,9 @@ def test_flags_may_change_until_something_is_measured(config, program, tmp_path,
     ablation, out = read_ablation(config, [0]), tmp_path / "out"
     monkeypatch.setenv("REFUSED", "start")
     with pytest.raises(UserError, match="start: this is refused"):
-        run_ablation(ablation, Budget(), out, command, [*command, "--scenes=4"])
+        run_ablation(ablation, Budget(), out, command, command, {"scenes": 4})
     monkeypatch.delenv("REFUSED")
-    run_ablation(ablation, Budget(), out, command, [*command, "--scenes=5"])
+    run_ablation(ablation, Budget(), out, command, command, {"scenes": 5})
 
 
 def test_what_the_start_learns_from_must_be_there(config, program, tmp_path):
@@ -165,7 +176,7 @@ def test_what_the_start_learns_from_must_be_there(config, program, tmp_path):
         CONFIG.replace("    if name", '    config.data.latents = "no/latents"\n    if name')
     )
     with pytest.raises(UserError, match=re.escape(f"no/latents is missing, which the ablation starts from: {config}")):
-        run_ablation(read_ablation(config), Budget(), tmp_path / "out", command, command)
+        run_ablation(read_ablation(config), Budget(), tmp_path / "out", command, command, {})
     assert not called()
 
 
@@ -174,11 +185,11 @@ def test_a_refusal_is_told_in_its_own_line_and_a_bug_is_none(config, program, tm
     ablation, out = read_ablation(config, [0]), tmp_path / "out"
     monkeypatch.setenv("REFUSED", "rag")
     with pytest.raises(UserError, match=re.escape("0, rag: this is refused")):
-        run_ablation(ablation, Budget(processes=1), out, command, command)
+        run_ablation(ablation, Budget(processes=1), out, command, command, {})
     monkeypatch.setenv("BROKEN", "rag")
     monkeypatch.delenv("REFUSED")
     with pytest.raises(RuntimeError, match="ValueError: a bug"):
-        run_ablation(ablation, Budget(processes=1), out, command, command)
+        run_ablation(ablation, Budget(processes=1), out, command, command, {})
     assert (out / "europe-0" / "oracle" / "result.json").exists()  # what was done stays
 
 
@@ -198,7 +209,7 @@ def test_a_refusal_is_told_in_its_own_line_and_a_bug_is_none(config, program, tm
 def test_a_wrong_ablation_is_refused(config, program, tmp_path, change, message):
     (config / "tiny.py").write_text(CONFIG.replace(*change))
     with pytest.raises(UserError, match=message):
-        run_ablation(read_ablation(config), Budget(), tmp_path / "out", *[program[0]] * 2)
+        run_ablation(read_ablation(config), Budget(), tmp_path / "out", *[program[0]] * 2, {})
     assert not (tmp_path / "out").exists()
 
 
@@ -328,7 +339,7 @@ def test_a_real_ablation_is_killed_in_training_and_goes_on(tmp_path):
 import sys
 from astra_jax.ablation import Budget, read_ablation, run_ablation
 run_ablation(read_ablation({str(tmp_path / "tiny.py")!r}), Budget(), {str(out)!r}, [sys.executable, "train.py"],
-             [sys.executable, {str(tmp_path / "measure.py")!r}])
+             [sys.executable, {str(tmp_path / "measure.py")!r}], {{}})
 """
 
     def start():
