@@ -92,11 +92,13 @@ def _panel(panel: Panel, top: int, lanes: int) -> tuple[str, int]:
 
 def axis(values: Sequence[float]) -> tuple[float, float, float]:
     """Round ends of an axis that holds all finite values, and the distance of its ticks (1, 2 or 5 times a power of
-    ten, some six of them); 0 to 1 where there is nothing."""
+    ten, some six of them); from 0 where all are the same, 0 to 1 where there is nothing."""
     finite = [value for value in values if math.isfinite(value)]
-    if not finite:
+    if not any(finite):
         return 0.0, 1.0, 0.2
     low, high = min(finite), max(finite)
+    if low == high:
+        low, high = min(low, 0.0), max(high, 0.0)
     raw = max(high - low, 0.05 * max(abs(low), abs(high)), 1e-9) / 5
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))

@@ -107,6 +107,12 @@ def test_marks_stand_where_the_axis_says():
     assert float(dot.get("cx")) == pytest.approx((ends["0"] + ends["1"]) / 2, abs=0.1)
 
 
+def test_an_axis_of_one_value_begins_at_0():
+    assert axis([1.0, 1.0]) == (0.0, pytest.approx(1.0), 0.2)
+    assert axis([-3.0]) == (pytest.approx(-3.0), 0.0, 1.0)
+    assert axis([0.0, 0.0]) == axis([]) == (0.0, 1.0, 0.2)
+
+
 @given(st.lists(st.floats(-1e6, 1e6, allow_nan=False), max_size=6))
 def test_an_axis_has_round_ends_around_all_values(values):
     low, high, step = axis(values)
