@@ -210,6 +210,7 @@ def test_the_first_block_cache_reuses_steps(pipe, photo):
         assert apart(one, other) > 1
 
 
+@pytest.mark.slow
 def test_weights_whose_conditions_are_cached(pipe, photo):
     model = dataclasses.replace(pipe.config.model, condition_attention="cached")
     config = dataclasses.replace(pipe.config, model=model)

@@ -112,7 +112,7 @@ def test_add(coco, tmp_path, make_whole_people, capsys):
     assert (own.id, own.source, own.licence) == ("more-0", "more 0", "unknown")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT])
 def test_a_build_that_is_stopped_leaves_the_old_bank(coco, stop):
     """Stopped at many moments, most of them while the new bank is written."""
     build(coco, "--backend", "exact")

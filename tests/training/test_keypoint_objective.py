@@ -121,7 +121,7 @@ def test_the_weight_of_places_is_the_configs():
     costs = []
     for weight in (0.0, 0.5):
         config = dataclasses.replace(CONFIG, keypoints=dataclasses.replace(CONFIG.keypoints, place_weight=weight))
-        costs.append(KeypointObjective(config).loss(params, batch, jax.random.key(1)))
+        costs.append(jax.jit(KeypointObjective(config).loss)(params, batch, jax.random.key(1)))
     (without, metrics), (with_half, _) = costs
     assert metrics["place"] > 0
     np.testing.assert_allclose(with_half - without, 0.5 * metrics["place"], rtol=1e-4)
