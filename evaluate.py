@@ -36,7 +36,7 @@ from astra_jax.evaluation.dreambench import PROTOCOLS, DreamBench
 from astra_jax.evaluation.dreambench_data import LISTS, PHOTOS, dreambooth_entries, read_subjects, uno_entries
 from astra_jax.evaluation.features import ImageFeatures, TextFeatures, open_clip, open_vit
 from astra_jax.evaluation.folders import Names, find_pictures
-from astra_jax.evaluation.idle_flags import MEASURING, refuse_idle
+from astra_jax.evaluation.idle_flags import ABLATION_MEASURING, MEASURING, refuse_idle
 from astra_jax.evaluation.markdown import markdown
 from astra_jax.evaluation.mobilenet import MobileNetFeatures
 from astra_jax.evaluation.movenet import MoveNet
@@ -173,11 +173,11 @@ def measure() -> None:
 def _ablation(config: str, out: pathlib.Path) -> dict[str, Any]:
     """Trains the variants of `config` by train.py, measures each by this program, and returns the last line."""
     budget = Budget(_STEPS.value, _START_STEPS.value, _PROCESSES.value)
-    evaluate = [sys.executable, str(_HERE / "evaluate.py"), "--benchmark=puppets", f"--scenes={_SCENES.value}"]
-    evaluate += [f"--seed={_SEED.value}", f"--keypoints={_KEYPOINTS.value}"]
-    measuring = provenance.given({"scenes": _SCENES.value, "seed": _SEED.value, "keypoints": _KEYPOINTS.value})
+    shared = {name: flags.FLAGS[name].value for name in ABLATION_MEASURING}
+    evaluate = [sys.executable, str(_HERE / "evaluate.py"), "--benchmark=puppets"]
+    evaluate += [f"--{name}={value}" for name, value in shared.items()]
     train = [sys.executable, str(_HERE / "train.py")]
-    return run_ablation(read_ablation(config, _SEEDS.value), budget, out, train, evaluate, measuring)
+    return run_ablation(read_ablation(config, _SEEDS.value), budget, out, train, evaluate, provenance.given(shared))
 
 
 def _benchmark() -> Benchmark:

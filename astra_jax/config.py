@@ -412,13 +412,16 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def from_config_dict(tree: ml_collections.ConfigDict | dict[str, Any], cls: type = Config, path: str = "config") -> Any:
-    """Converts a nested mapping to the frozen dataclass `cls`; missing fields keep their defaults.
+def from_config_dict(tree: Any, cls: type = Config, path: str = "config") -> Any:
+    """Converts a nested mapping (a ConfigDict, or a dict out of a file) to the frozen dataclass `cls`.
 
-    Raises `UserError` for a key that `cls` does not have (naming the nearest one) and for a value of a wrong type.
+    Missing fields keep their defaults. Raises `UserError` for what is no mapping, for a key that `cls` does not have
+    (naming the nearest one) and for a value of a wrong type.
     """
     if isinstance(tree, ml_collections.ConfigDict):
         tree = tree.to_dict()
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} must be a group of settings, not {tree!r}")
     hints = typing.get_type_hints(cls)
     values = {}
     for key, value in tree.items():
@@ -432,8 +435,6 @@ def from_config_dict(tree: ml_collections.ConfigDict | dict[str, Any], cls: type
 
 def _convert(value: Any, hint: Any, path: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise UserError(f"{path} must be a group of settings, not {value!r}")
         return from_config_dict(value, typing.cast(type, hint), path)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)):

@@ -158,6 +158,9 @@ def test_a_run_from_before_a_setting_was_there_has_its_default(config, program, 
     (out / "start" / "config.json").write_text(json.dumps(stored))
     run_ablation(ablation, Budget(), out, command, command, {})
     assert called()
+    (out / "start" / "config.json").write_text("[]")
+    with pytest.raises(UserError, match=r"config\.json must be a group of settings, not \[\]"):
+        run_ablation(ablation, Budget(), out, command, command, {})
 
 
 def test_flags_may_change_until_something_is_measured(config, program, tmp_path, monkeypatch):

@@ -75,12 +75,11 @@ class Skeletons:
         retrieved_oks_abs, retrieved_oks_box: the retrieved people (rag).
         """
         every = {image: self.true(image) for image in self.scenes}
-        places, people = {image: place for place, image in enumerate(every)}, list(every.values())
-        shifts = range(1, min(BLIND_SHIFTS, len(people) - 1) + 1)
+        ring, count = [*every.values()] * 2, min(BLIND_SHIFTS, len(every) - 1)
+        following = {image: ring[place + 1 : place + 1 + count] for place, image in enumerate(every)}
         truths = [every[image] for image in images]
-        others = [[people[(places[image] + shift) % len(people)] for shift in shifts] for image in images]
-        figures = _taken(truths, others, "blind") if shifts and truths else {}
-        if self.track == "rag" and truths:
+        figures = _taken(truths, [following[image] for image in images], "blind")
+        if self.track == "rag":
             figures |= _taken(truths, [[self._retrieved[image]] for image in images], "retrieved")
         return figures
 
@@ -99,7 +98,9 @@ def skeleton_people(people: Float[np.ndarray, "P J 3"]) -> TruePeople:
 
 
 def _taken(truths: Sequence[TruePeople], found: Sequence[Sequence[TruePeople]], name: str) -> dict[str, Figure]:
-    """What people score who are taken for those found in a picture."""
+    """What people score who are taken for those found in a picture; nothing where there are none."""
+    if not any(found):
+        return {}
     values = [
         [pose_values(truth, FoundPeople(other.people, np.ones(len(other.people)))) for other in others]
         for truth, others in zip(truths, found, strict=True)

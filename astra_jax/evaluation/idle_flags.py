@@ -22,7 +22,7 @@ MEASURING: dict[str, tuple[str, ...]] = {
 _BANK, _CANVAS = ("pose_bank", "pose_embedder"), ("height", "width")
 _PROCESSES = ("coordinator", "processes", "process_id", "coordinator_timeout")
 _ABLATION = ("ablation_steps", "ablation_start_steps", "ablation_seeds", "ablation_processes")
-_ABLATION_MEASURING = ("seed", "scenes", "keypoints")  # what an ablation hands on to the processes that it starts
+ABLATION_MEASURING = ("seed", "scenes", "keypoints")  # what an ablation hands on to the processes that it starts
 
 
 def refuse_idle(given: Collection[str], benchmark: str, track: str, drawing: Collection[str]) -> None:
@@ -35,7 +35,7 @@ def refuse_idle(given: Collection[str], benchmark: str, track: str, drawing: Col
     """
     measuring = {flag for read in MEASURING.values() for flag in read}
     if "ablation" in given:
-        own = ["benchmark", *(measuring - {*_ABLATION_MEASURING})]
+        own = ["benchmark", *(measuring - {*ABLATION_MEASURING})]
         _refuse(given, "with --ablation", [*own, *drawing, *_PROCESSES])
         return
     _refuse(given, "without --ablation", _ABLATION)
